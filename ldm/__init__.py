@@ -8,7 +8,7 @@ A room imports only from the rooms below it::
     study/        what is run and recorded: cells, rows, evaluators
     tasks/        what is trained: pretraining, super-resolution, DreamBooth, distillation; and what draws with it
     statistics/   from rows to numbers: bootstrap, frontier, power laws, verdicts
-    profiles.py   the scales of the study
+    profiles.py   the scales of the study; profile.py: what a scale is
     metrics/      distances and scores with intervals; perceptual/: networks that extract features of pictures
     training/     the loop, gradients, averages, checkpoints, devices
     data/         data sets, latents, shards, degradations; scenes/: the emoji scenes

@@ -73,7 +73,7 @@ from ldm.study.results import Store
 from ldm.study.run import at_hand, run
 from ldm.tasks import pairs, superres, superres_recipe, upscale
 
-chosen = profiles.get(profile).downstream
+chosen = profiles.downstream(profiles.get(profile))
 smoke = chosen.name == "smoke"
 own, table = upscale.read(ROOT / image) if image else None, plan("ddim", upscale_steps, chosen.spacing)
 control = superres_grid.CONTROL if superres_grid.CONTROL in chosen.family else chosen.family[0]

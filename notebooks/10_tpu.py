@@ -90,22 +90,29 @@ Markdown(protocol.folded(rows, {}, made, counted="programs"))
 Markdown(tables.table(roofline_figures.collectives(rows), what="What chips receive"))
 
 # %% [markdown]
-# ## Transformers of as many parameters
+# ## Transformers of about as many parameters
 #
-# The diffusion transformers DiT-L/2 and DiT-XL/2 (Peebles and Xie 2023), told text by cross-attention, have as many
-# parameters as the UNets 558M and 866M. Their tokens are squares of 2 x 2 latents. The same step, batch and layout:
+# The diffusion transformers DiT-L/2 and DiT-XL/2 (Peebles and Xie 2023), told text by cross-attention, have about as
+# many parameters as the UNets 558M and 866M. Their tokens are squares of 2 x 2 latents. The same step, batch and
+# layout:
 
 # %% tags=["remove-input"]
 beside = [
-    tpu_plan.TpuTraining(size=s, topology=topologies[0], batch=batch) for s in ("558M", "866M", *tpu_plan.TRANSFORMERS)
+    tpu_plan.TpuTraining(size=s, topology=topologies[0], batch=batch) for s in ("558M", "866M", *tpu_plan.PUBLISHED)
 ]
-pairs = tpu_plan.recorded(beside, Store(ROOT))
-Markdown(tables.table(roofline_figures.beside(pairs), what="UNets and transformers"))
+known = tpu_plan.compiled(beside, Store(ROOT))
+shown = roofline_figures.beside(known) if len(known) else None
+made = " ".join(f"--size {s}" for s in tpu_plan.PUBLISHED)
+Markdown(
+    f"`python -m ldm plan {made} --topology {topologies[0]}` compiles them."
+    if shown is None
+    else tables.table(shown, what="UNets and transformers")
+)
 
 # %% [markdown] tags=["recorded"]
-# In the results of this book a transformer needs 1.6 times the arithmetic of the UNet of as many parameters and so
-# takes at least 1.6 times as long, but half to six tenths of its memory, and less of the traffic: its tensors are few
-# and of one shape. What the chip really reaches decides between the two.
+# In the results of this book a transformer needs 1.6 times the arithmetic of the UNet beside it, and half to six tenths
+# of its memory. Traffic, not arithmetic, may bound the UNets, so that the ranges of seconds overlap: which is quicker,
+# only a TPU can say.
 
 # %% [markdown]
 # ## The whole paper
@@ -127,9 +134,10 @@ Markdown(
 #
 # Between the laptop and a pod lies one large GPU. The profiles `gpu-eps` and `gpu-v` use the scenes, the autoencoder,
 # the text tower and the judges of the laptop's second edition. Only the width goes on, from c = 64 to Table 1's 320, in
-# bfloat16 and in larger batches; `gpu-dit` has transformers of those costs, at a rate that was swept on the laptop. A
-# queue orders the tasks for a machine that is lent for minutes: the task that adds most comes first, and rows and
-# models are packed along the way.
+# bfloat16 and in larger batches; `gpu-dit` has transformers of those costs, at a rate that was swept on the laptop, and
+# `gpu-dit-published` DiT-S, B and L themselves (`gpu-dit-published-64`: on scenes of twice the side, whose points stand
+# apart). A queue orders the tasks for a machine that is lent for minutes: the task that adds most comes first, and rows
+# and models are packed along the way.
 #
 # `make gpu-study ARGS="--plan --minutes 9"` measures the card and lists what fits into nine minutes. Without `--plan`
 # it does these tasks, and packs their results into `runs/home`. Unpack these in a checkout (`tar xf`); `make compact`

@@ -47,7 +47,7 @@ from IPython.display import Markdown, display
 
 from ldm import profiles
 from ldm.figures import families as charts
-from ldm.figures import family_pictures, isoflop, protocol, samples, sides, tables, ways
+from ldm.figures import family_pictures, isoflop, kinds, protocol, samples, tables, ways
 from ldm.figures import family_training as training
 from ldm.figures import settings as in_settings
 from ldm.figures.record import record
@@ -59,12 +59,12 @@ from ldm.study.results import Store
 
 store, pair = Store(ROOT), [profiles.get(name) for name in families]
 found = {name: recorded.beside_real(store, recorded.by_level(store, profiles.get(name), levels)) for name in families}
-metrics, kinds = list(dict.fromkeys([metric, *also])), charts.names(pair)
+metrics, both = list(dict.fromkeys([metric, *also])), charts.names(pair)
 rows = {name: charts.together(found, levels, name) for name in metrics}
-compared = {name: sides.compared(rows[name], kinds, name, store.influences) for name in metrics}
+compared = {name: kinds.compared(rows[name], both, name, store.influences) for name in metrics}
 alone = {name: charts.alone(rows[name], name, store.influences) for name in metrics}
 losses = training.together({one.name: recorded.held_out(store, one) for one in pair}, pair)
-by_training = training.compared(losses, kinds, store.influences)
+by_training = training.compared(losses, both, store.influences)
 
 # %% [markdown]
 # ## The answer
@@ -72,7 +72,7 @@ by_training = training.compared(losses, kinds, store.influences)
 # Which family is better at more than half of all budgets, each at the best setting that it can afford?
 
 # %% tags=["remove-input"]
-sides.answer(compared, kinds)
+kinds.answer(compared, both)
 
 # %% [markdown] tags=["recorded"]
 # **Between the families.** No metric finds the transformers better at more than half of the budgets. KID prefers the
@@ -135,7 +135,7 @@ Markdown(protocol.folded(pd.concat(parts), {}, made) if parts else charts.MISSIN
 # within 5 %. The band holds at all budgets together with 95 % certainty.
 
 # %% tags=["remove-input"]
-display(*sides.along(compared[metric], kinds))
+display(*kinds.along(compared[metric], both))
 
 # %% [markdown]
 # The band covers the luck of the pictures, and of training where that is known. How far trainings scatter by FD was
@@ -146,7 +146,7 @@ display(*sides.along(compared[metric], kinds))
 charts.luck(rows[metric], pair, metric)
 
 # %% tags=["remove-input"]
-display(*(part for name in also for part in (Markdown(f"By {brief(name)}:"), *sides.along(compared[name], kinds))))
+display(*(part for name in also for part in (Markdown(f"By {brief(name)}:"), *kinds.along(compared[name], both))))
 
 # %% [markdown]
 # ## At equal training compute
@@ -159,20 +159,20 @@ display(*(part for name in also for part in (Markdown(f"By {brief(name)}:"), *si
 training.curves(losses, pair)
 
 # %% tags=["remove-input"]
-training.answer(by_training, kinds)
+training.answer(by_training, both)
 
 # %% [markdown]
 # At every budget each family uses the best model that it buys ([the rule](../book/protocol.md)):
 
 # %% tags=["remove-input"]
-display(*training.along(by_training, kinds))
+display(*training.along(by_training, both))
 
 # %% [markdown]
 # Which size is the best at each training budget, within a family? A ring marks it; all trainings are pooled. And is F1
 # true of both, that quality follows training compute beyond the number of images?
 
 # %% tags=["remove-input"]
-for name, one in zip(kinds, pair, strict=True):
+for name, one in zip(both, pair, strict=True):
     every = recorded.held_out(store, one)
     every = recorded.with_trainings(store, every[every["seed"] == 0])
     display(Markdown(f"### {name}"), *isoflop.shown(every, training.LOSS, store.influences(every, training.LOSS)))
@@ -213,13 +213,12 @@ display(*charts.smaller_or_largest(alone[metric], pair))
 # ## Under other samplers, and distilled
 #
 # F4: do the two families answer F3 as before when another sampler draws? F6: is the largest one, taught by CoDi to draw
-# in four steps, no better than a smaller one of equal cost, or of four sevenths of it? Both are asked where captions
-# say some, of the partners above ([the rules](../book/protocol.md)).
+# in four steps, no better than a smaller one of equal cost, or of up to 7/4 of it? Both are asked where captions say
+# some, of the partners above ([the rules](../book/protocol.md)); F6 of one training each.
 
 # %% tags=["remove-input"]
-kind = dict(zip(families, kinds, strict=True))
-asked = in_settings.answers(store, pair, metrics, ("F4", "F6"), kind.get)
-Markdown(tables.table(asked, unfolded=12))
+called = dict(zip([one.name for one in pair], both, strict=True))
+Markdown(tables.table(in_settings.answers(store, pair, metrics, ("F4", "F6"), called.get), unfolded=12))
 
 # %% [markdown]
 # ## On a straight path
@@ -231,13 +230,11 @@ Markdown(tables.table(asked, unfolded=12))
 # %% tags=["remove-input"]
 noise, flow, *shifted = map(profiles.get, [families[1], *straight])
 flows = ways.Way("noise predictors", noise, tuple(widths)), ways.Way("rectified flows", flow, tuple(widths))
-path = {name: ways.together(store, flows, name) for name in metrics}
-names = tuple(way.name for way in flows)
-by_path = {name: sides.compared(rows, names, name, store.influences) for name, rows in path.items() if rows}
-sides.answer(by_path, names)
+by_path = {name: ways.together(store, flows, name) for name in metrics}
+display(*ways.compared(by_path, flows, store))
 
 # %% tags=["remove-input"]
-panels = {f"width {c}": part[part["c"] == c] for part in path[metric].values() for c in widths}
+panels = {f"width {c}": part[part["c"] == c] for part in by_path[metric].values() for c in widths}
 ways.curves(panels, metric)
 
 # %% [markdown]
@@ -258,13 +255,18 @@ cut = [
     ways.Way(f"patches of {latents}", profiles.get(name), (c,))
     for latents, (name, c) in zip(("one", "four"), patched.items(), strict=True)
 ]
-by_patch, names = {name: ways.together(store, cut, name) for name in metrics}, tuple(way.name for way in cut)
-sides.answer(
-    {name: sides.compared(rows, names, name, store.influences) for name, rows in by_patch.items() if rows}, names
-)
+by_patch = {name: ways.together(store, cut, name) for name in metrics}
+display(*ways.compared(by_patch, cut, store))
 
 # %% tags=["remove-input"]
 ways.curves({f"widths {' and '.join(map(str, patched.values()))}": part for part in by_patch[metric].values()}, metric)
+
+# %% tags=["remove-input"]
+used = [part for way in (by_path, by_patch) for by in way.values() for part in by.values()]
+used += [ways.straight(store, [flow, *shifted], widths, metric)]
+made = "python -m tools.evaluate_family --settings laptop-dit laptop-dit-2 laptop-flow laptop-flow-half laptop-flow-3"
+used = pd.concat(used, ignore_index=True).drop_duplicates(["key", "metric"])
+Markdown(protocol.folded(used, {}, made) if len(used) else "")
 
 # %% [markdown]
 # ## Every setting

@@ -250,19 +250,18 @@ guides.verdicts(guided, metrics, store.influences)
 # ## What guidance does to diversity
 #
 # Guidance makes pictures more alike. *Precision* is the share of a model's pictures that lie among real ones, *recall*
-# the share of real ones that lie among the model's (Kynkäänniemi et al. 2019; neighbours in EfficientNet's features,
-# real scenes after the autoencoder). All settings take eight steps. The line is plain guidance, from 1 at one end to 6
-# at the other; a lever above it is more diverse at equal precision. A cross marks other real scenes. No verdict counts
-# these.
+# the share of real ones that lie among the model's (Kynkäänniemi et al. 2019). *Density* and *coverage* ask the same
+# and mind outliers less (Naeem et al. 2020). Neighbours are sought in EfficientNet's features, among real scenes after
+# the autoencoder. All settings take as many steps. The line is plain guidance, from none to the strongest; a lever
+# above it is more diverse at equal precision. A cross marks other real scenes. No verdict counts these.
 
 # %% tags=["remove-input"]
-spread = store.rows(study="diversity", profile=chosen.name)
+spread = lever_record.with_costs(store.rows(study="diversity", profile=chosen.name))
+shares = ["alignment", *(f"{name}_decoded" for name in ("precision", "recall", "density", "coverage"))]
 for level in levels:
-    part = spread[spread["level"].fillna("all") == level]
-    shares = ["alignment", "precision_decoded", "recall_decoded", "coverage_decoded"]
-    display(
-        Markdown(f"### Where {title(level)}"), diversity.tradeoff(part), diversity.at_best(part, metrics[0], shares)
-    )
+    part = spread[spread["level"] == level]
+    display(Markdown(f"### Where {title(level)}"), diversity.tradeoff(part))
+    display(diversity.at_best(part, metrics[0], shares))
 
 # %% tags=["remove-input"]
 Markdown(protocol.folded(spread, {}, "python -m tools.evaluate_family") if len(spread) else "")

@@ -50,7 +50,7 @@ from ldm.tasks.pretrain import frozen_networks
 from ldm.training import chips
 
 chosen, store = profiles.get(asked_of), Store(ROOT)
-before = chosen.downstream  # whose models are finetuned for super-resolution
+before = profiles.downstream(chosen)  # whose models are finetuned for super-resolution
 AS_WRITTEN = "laptop-eps"  # the profile whose rows the answers in words were written to
 words = lambda text: display(Markdown(text if asked_of == AS_WRITTEN else "*Say it in words.*"))  # folds its lines
 show = lambda frame: words(tables.table(frame))

@@ -210,6 +210,8 @@ def test_published_widths_have_their_own_depth_and_no_other_width_is_taken():
         assert params["transformer_blocks.attn1.to_q.weight"].shape[0] == depth
     with pytest.raises(ValueError, match=r"width is 400; expected a published one, 384, 768, 1024, 1152\."):
         sizes.params("dit-published", 400, 128)
+    with pytest.raises(ValueError, match="network = 'unet': expected a transformer, one of dit, dit-2, dit-published"):
+        sizes.transformer("unet", 8, 128)
 
 
 def test_models_of_transformers_are_not_taken_for_unets():

@@ -10,6 +10,7 @@ from ldm.figures.levels import MISSING
 from ldm.study import diversity, lever_grid
 from ldm.study.diversity import Diversity, DiversityEvaluator, diversity_grid
 from ldm.study.lever_cells import Interval
+from ldm.study.lever_record import with_costs
 from ldm.study.levers import LeverEvaluation
 from ldm.study.real import Real
 from ldm.study.results import Store
@@ -32,7 +33,7 @@ def test_the_grid_has_every_lever_of_guidance_beside_none_and_real_scenes():
     others = {"a smaller guide", "projected guidance", "CFG++", "rescaled guidance"}
     assert names == {"guidance in an interval", "autoguidance", *others}
     assert set(pulled) <= set(lever_grid.lever_grid(LAPTOP, (16,), level="all"))
-    assert diversity_grid(SMOKE) == [] == diversity_grid(LAPTOP, (24,), levels=[])
+    assert diversity_grid(SMOKE) == [] == diversity_grid(LAPTOP, (24,))
 
 
 @pytest.fixture(scope="module")
@@ -61,15 +62,15 @@ def test_rows_say_of_which_setting_they_are(rows):
 
 
 def test_the_chart_and_the_table_show_every_setting_and_the_best_ones(rows):
-    chart = figures.tradeoff(rows).to_dict()
+    chart = figures.tradeoff(with_costs(rows)).to_dict()
     drawn = next(iter(chart["datasets"].values()))
-    assert {point["who"] for point in drawn} == {figures.PLAIN, figures.REAL, "guidance in an interval"}
+    assert {point["who"] for point in drawn} == {figures.USUAL, figures.REAL, "guidance in an interval"}
     assert all(point[f"{name} lo"] <= point[name] for point in drawn for name in (figures.FAITHFUL, figures.DIVERSE))
-    heads, _, real, *lines = figures.at_best(rows, "fd_scene_decoded", SHARES[:2]).data.split("\n")
+    heads, _, real, *lines = figures.at_best(with_costs(rows), "fd_scene_decoded", SHARES[:2]).data.split("\n")
     assert heads.startswith("| size c | guided by | setting | GFLOPs | FD-scene | precision")
     assert real.startswith("| – | real scenes, decoded |") and len(lines) == 2
     assert all(line.startswith("| 8 |") and line.count("[") == 3 for line in lines)
-    assert figures.tradeoff(rows[:0]).data == figures.at_best(rows[:0], "alignment", ()).data == MISSING
+    assert figures.tradeoff(rows[:0]).data == MISSING and not figures.at_best(rows[:0], "alignment", ()).data
 
 
 def _parts(rows):

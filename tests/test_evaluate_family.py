@@ -54,3 +54,13 @@ def test_a_size_of_no_family_is_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         tool.main()
     assert "[17] are of none of these families" in capsys.readouterr().err
+
+
+def test_other_ways_are_asked_what_the_chapter_shows_and_no_level_besides():
+    flow, half, patches = (profiles.get(name) for name in ("laptop-flow", "laptop-flow-half", "laptop-dit-2"))
+    plain = set(sampling.sampling_grid(flow, [48], flow.steps, flow.guidance))
+    asked = tool.another_way(flow, [48])
+    assert plain <= set(asked) and len(asked) == len(set(asked))
+    assert {cell.sampler for cell in asked} == {"ddim", "heun", "dpm++"} and {cell.level for cell in asked} == {"some"}
+    assert {cell.steps for cell in tool.another_way(half, [48])} == set(findings.few_steps(half))
+    assert {cell.sampler for cell in tool.another_way(patches, [120])} == {"ddim"}

@@ -10,7 +10,7 @@ import pytest
 
 from ldm import profiles
 from ldm.data.pictures import to_webp
-from ldm.figures import families, family_training, levels, sides
+from ldm.figures import families, family_training, kinds, levels
 from ldm.networks import sizes
 from tests.synthetic import sampling
 
@@ -44,15 +44,15 @@ def rows(level: str = "some", *, worse: float = 1.4, steps=(2, 4, 8)) -> dict[st
 
 def compared(found):
     together = families.together(found, ["all", "some"], KID)
-    return together, sides.compared(together, KINDS, KID, lambda rows, metric: {})
+    return together, kinds.compared(together, KINDS, KID, lambda rows, metric: {})
 
 
 def test_the_answer_names_the_family_that_is_better_and_levels_without_rows_are_left_out():
     _, by_level = compared(rows())
-    said = sides.answer({KID: by_level}, KINDS).data
+    said = kinds.answer({KID: by_level}, KINDS).data
     assert said.count("\n") == 0 and "**the UNets are surely better**" in said and "says some of it" in said
     _, turned = compared(rows(worse=0.6))
-    assert "**the transformers are surely better**" in sides.answer({KID: turned}, KINDS).data
+    assert "**the transformers are surely better**" in kinds.answer({KID: turned}, KINDS).data
 
 
 def test_partners_are_compared_at_the_step_counts_that_both_have():
@@ -69,7 +69,7 @@ def test_the_charts_have_a_panel_a_level_and_a_dash_a_family():
     chart = families.curves(together, PAIR, KID).to_dict()
     data = next(iter(chart["datasets"].values()))
     assert {row["kind"] for row in data} == {"UNets", "transformers"} and len({row["who"] for row in data}) == 3
-    drawn, table = sides.along(by_level, KINDS)
+    drawn, table = kinds.along(by_level, KINDS)
     assert "advantage of the UNets over the transformers" in drawn.to_dict()["description"]
     assert "the UNets are surely better" in table.data
 
@@ -135,8 +135,8 @@ def test_where_one_family_has_no_rows_the_page_says_so(lacks):
     found = rows()
     found[lacks] = found[lacks][:0]
     together, by_level = compared(found)
-    assert not together and sides.along(by_level, KINDS)[0].data == levels.MISSING
-    assert sides.answer({KID: by_level}, KINDS).data == levels.MISSING
+    assert not together and kinds.along(by_level, KINDS)[0].data == levels.MISSING
+    assert kinds.answer({KID: by_level}, KINDS).data == levels.MISSING
 
 
 def losses(worse: float = 1.1, widths=(48, 72, 120)) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from ldm.study.rows import Row
 from ldm.tasks import superres_recipe
 
 GPU = profiles.get("gpu")
-LARGE = GPU.downstream
+LARGE = profiles.downstream(GPU)
 SIZES = (64, 128)
 
 

@@ -22,10 +22,12 @@ from launch.gpu.queue import Command
 from ldm import paths, profiles
 from ldm.hashing import key
 from ldm.paths import ROOT
-from ldm.profiles import OPEN_EPS, Profile
+from ldm.profile import Profile
+from ldm.profiles import OPEN_EPS
 from ldm.study import (
     denoising,
     distillation,
+    diversity,
     dreambooth,
     lever_grid,
     levers,
@@ -124,6 +126,16 @@ def real_scenes(profile: Profile, row: Record) -> str:
     decoded, level = row.task == real.DECODED, row.level or "all"
     cells = real.real_grid(profile, row.pictures)
     return Evaluators(real.RealEvaluator, profile.name).key(only(cells, decoded=decoded, level=level))
+
+
+def spread(profile: Profile, row: Record) -> str:
+    level, where = row.level or "all", [row.c] if row.c else [16]
+    cells = diversity.diversity_grid(profile, where, levels=[level])
+    kind = real.Real if row.task == real.DECODED else levers.LeverEvaluation if row.lever else sampling_study.Evaluation
+    asked = dict(guidance=row.guidance) if row.c else {}
+    found = [cell.of for cell in cells if type(cell.of) is kind]
+    found = [cell for cell in found if not row.lever or (cell.lever.name, cell.lever.dose) == (row.lever, row.dose)]
+    return Evaluators(diversity.DiversityEvaluator, profile.name).key(diversity.Diversity(of=only(found, **asked)))
 
 
 def held_out(profile: Profile, row: Record) -> str:
@@ -279,6 +291,7 @@ KEYS: dict[str, Callable[[Profile, Record], str]] = {  # study -> a row's key
     "denoising": held_out,
     "sampling": sampling,
     "levers": pulled,
+    "diversity": spread,
     "superres": super_resolution,
     "dreambooth": booth,
     "interpolation": interpolation,

@@ -39,7 +39,7 @@ def test_a_plan_that_cannot_be_is_refused_in_a_sentence(wrong, words):
 
 
 def test_a_state_is_shared_until_it_takes_a_tenth_of_a_chip():
-    for size in (*tpu_plan.SIZES, *tpu_plan.TRANSFORMERS):
+    for size in (*tpu_plan.SIZES, *tpu_plan.PUBLISHED):
         one = TpuTraining(size=size, topology="v5e:16x16")
         share = one.shared()
         state = 16 * one.params

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ldm import profiles
-from ldm.figures import levels, sides, ways
+from ldm.figures import levels, ways
 from ldm.study.results import Store
 from ldm.study.rows import Row
 
@@ -31,22 +31,19 @@ def write(store, profile, better, *, sizes=(48, 72), steps=(4, 8, 16), sampler="
                 store.write(f"{profile.name}-{sampler}-{c}-{s}-{g:g}", [row])
 
 
-def compared(store):
-    return sides.compared(ways.together(store, PAIR, METRIC), tuple(way.name for way in PAIR), METRIC, store.influences)
-
-
 @pytest.mark.parametrize(("factor", "better"), [(0.5, 1), (2.0, 0)])
 def test_the_better_way_is_named_and_seen(tmp_path, factor, better):
     store = Store(tmp_path)
     write(store, NOISE, lambda c, steps: 1000 / c + 40 / steps)
     write(store, FLOW, lambda c, steps: factor * (1000 / c + 40 / steps))
-    kinds = tuple(way.name for way in PAIR)
-    said = sides.answer({METRIC: compared(store)}, kinds).data
-    assert f"**the {kinds[better]} are surely better**" in said and "says some of it" in said
-    rows = ways.together(store, PAIR, METRIC)["some"]
+    names, found = tuple(way.name for way in PAIR), ways.together(store, PAIR, METRIC)
+    said, drawn, _ = ways.compared({METRIC: found}, PAIR, store)
+    assert f"**the {names[better]} are surely better**" in said.data and "says some of it" in said.data
+    assert f"advantage of the {names[0]} over the {names[1]}" in drawn.to_dict()["description"]
+    rows = found["some"]
     chart = ways.curves({"width 48": rows[rows["c"] == 48]}, METRIC).to_dict()
     drawn = next(iter(chart["datasets"].values()))
-    assert {(point["kind"], point["steps"]) for point in drawn} == {(kind, s) for kind in kinds for s in (4, 8, 16)}
+    assert {(point["kind"], point["steps"]) for point in drawn} == {(kind, s) for kind in names for s in (4, 8, 16)}
     assert {point["guidance"] for point in drawn} == {2.0}, "the best"
 
 
@@ -54,9 +51,14 @@ def test_ways_are_compared_where_all_sizes_have_rows_and_at_common_steps(tmp_pat
     store = Store(tmp_path)
     write(store, NOISE, lambda c, steps: 1000 / c)
     write(store, FLOW, lambda c, steps: 1000 / c, sizes=(48,))
-    assert not compared(store) and ways.curves({}, METRIC).data == levels.MISSING
+    assert ways.together(store, PAIR, METRIC) == {}
+    assert ways.compared({METRIC: {}}, PAIR, store)[0].data == ways.curves({}, METRIC).data == levels.MISSING
+    write(store, FLOW, lambda c, steps: 1000 / c, sizes=(72,), steps=(8, 32))
+    assert ways.together(store, PAIR, METRIC) == {}, "one step count says nothing of steps"
     write(store, FLOW, lambda c, steps: 1000 / c, sizes=(72,), steps=(4, 8))
     assert set(ways.together(store, PAIR, METRIC)["some"]["steps"]) == {4, 8}
+    with pytest.raises(ValueError, match="captions that say all and some; expected one"):
+        ways.together(store, (PAIR[0], replace(PAIR[1], profile=replace(FLOW, level="all"))), METRIC)
 
 
 def test_the_table_of_solvers_has_a_line_a_solver_and_shift_at_its_best_guidance(tmp_path):
@@ -64,7 +66,7 @@ def test_the_table_of_solvers_has_a_line_a_solver_and_shift_at_its_best_guidance
     write(store, FLOW, lambda c, steps: 100.0 + steps, sizes=(48,))
     write(store, EARLY, lambda c, steps: 200.0 + steps, sizes=(48,), sampler="heun", steps=(4, 8))
     heads, _, euler, heun = ways.solvers(store, [FLOW, EARLY], (48, 72), METRIC).data.split("\n")
-    assert heads == "| width | solver | times shifted by | 4 steps | 8 steps | 16 steps |"
-    assert euler == "| 48 | Euler | 1 | 104 [104, 104] | 108 [108, 108] | 116 [116, 116] |"
-    assert heun == "| 48 | Heun | 3 | 204 [204, 204] | 208 [208, 208] | – |"
+    assert heads == "| width | solver | times shifted by | evaluations | 4 steps | 8 steps | 16 steps |"
+    assert euler == "| 48 | Euler | 1 | 4, 8, 16 | 104 [104, 104] | 108 [108, 108] | 116 [116, 116] |"
+    assert heun == "| 48 | Heun | 3 | 7, 15 | 204 [204, 204] | 208 [208, 208] | – |"
     assert ways.solvers(store, [replace(FLOW, name="laptop-flow-half")], (48,), METRIC).data == levels.MISSING

@@ -4,10 +4,10 @@
     nice -n 19 .venv/bin/python -m tools.evaluate_family 8 16    # of these sizes alone, beside another for the rest
     nice -n 19 .venv/bin/python -m tools.evaluate_family --settings laptop-dit    # of the transformers alone, by width
 
-Held-out losses first, of each training and of its averages. Then what the chapters ask, 1,024 pictures a point: every
-size, step count and guidance; every length of training; other samplers; the suspects of the chapter about confounders;
-other levels of caption; what real scenes score; newer solvers and other levers; students; then the other settings, and
-the other trainings of each size. What is compared with the transformers' usual way comes first of all.
+First transformers that are trained or cut in another way. Held-out losses, of each training and of its averages. Then
+what the chapters ask, 1,024 pictures a point: every size, step count and guidance; every length of training; other
+samplers; the suspects of the chapter about confounders; other levels of caption; what real scenes score; newer solvers
+and other levers; students; then the other settings, and the other trainings of each size.
 What is recorded is not run again, and a model that is not trained yet is left for later.
 """
 
@@ -20,7 +20,7 @@ from typing import get_args
 from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.paths import ROOT
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study import (
     confounders,
     denoising,

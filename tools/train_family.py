@@ -30,7 +30,7 @@ STAGES = [
     (OTHER, (8, 16, 32), (1, 2), 640_000),
     (TRANSFORMERS, (48, 72, 120), (0,), 640_000),
     (TRANSFORMERS, (48, 72), (1, 2), 640_000),
-    (TRANSFORMERS, (96, 144), (0,), 640_000),
+    (TRANSFORMERS, (96,), (0,), 640_000),
     ("laptop-flow", (48, 72), (0,), 640_000),  # the same on a straight path
     ("laptop-dit-2", (120,), (0,), 640_000),  # of larger patches
 ]

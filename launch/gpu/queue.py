@@ -13,8 +13,10 @@ from ldm import profiles
 from ldm.hashing import key
 from ldm.networks import sizes
 from ldm.networks.cost import PASSES
+from ldm.profile import Profile
 from ldm.study import scene_metrics
 from ldm.tasks import models, register, superres_recipe
+from ldm.training.config import TrainConfig
 
 SETUP = 0.6  # minutes until the first step: a process, the scenes drawn by all cores and encoded
 COMPILE, LANES = 40 / 60, 2  # minutes of compiling a program, and how many are compiled at once
@@ -23,7 +25,6 @@ STEP = 8e-3  # seconds that a step of training takes at least, however small the
 CELL = 0.7  # seconds of judging a cell's pictures
 FULL, HALF = 20.0, 120.0  # TFLOP/s that are counted on, in float32 and in bfloat16
 SMALL, LARGE = (8, 16, 24, 32, 48, 64), (128, 320, 64, 192, 96, 256)  # of UNets, in order
-PUBLISHED = (384, 768, 1024)  # widths of DiT-S, B and L
 TRANSFORMERS, WIDE = (48, 72, 120, 96, 144, 168), (288, 384, 168, 504, 240, 432)  # of transformers
 BOTH = 128  # up to this width both settings train at once: beyond, one alone fills a card
 
@@ -83,7 +84,7 @@ def queue(
     seeds: Sequence[int] = (0, 1, 2),
     transformers: Sequence[int] = TRANSFORMERS,
     wide: Sequence[int] = WIDE,
-    published: Sequence[int] = PUBLISHED,
+    published: Sequence[int] = profiles.get("gpu-dit-published").family,
 ) -> list[Command]:
     """Return all commands, the one that adds most first."""
     both, first = ("laptop-eps", "laptop-v"), [c for c in large if c <= 128 and c != 96]
@@ -135,7 +136,7 @@ def reference() -> Command:
     )
 
 
-def _readable(profile: profiles.Profile) -> bool:
+def _readable(profile: Profile) -> bool:
     try:
         scene_metrics.load_metrics(profile)
     except (ValueError, OSError):
@@ -173,7 +174,7 @@ def trained(
     )
 
 
-def _rate(train: profiles.TrainConfig) -> float:
+def _rate(train: TrainConfig) -> float:
     return HALF if train.bf16 else FULL
 
 

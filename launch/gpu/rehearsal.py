@@ -69,7 +69,7 @@ def shrink() -> None:
     for name in ("laptop-eps", "laptop-v", "laptop-dit", "gpu-eps", "gpu-v"):
         one = profiles.PROFILES[name]
         train = replace(one.train, images=64, batch=16, warmup_images=32)
-        family = (24,) if one.network in sizes.TRANSFORMERS else (8,)
+        family = (24,) if one.network in sizes.PATCHES else (8,)
         profiles.PROFILES[name] = replace(one, train=train, family=family, **TINY)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ldm.networks import sizes
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.tasks import models
 from ldm.training.parallel import Layout
 

@@ -58,7 +58,7 @@ def grid(
     from ldm.study.run import run
 
     chosen = profiles.get(profile)
-    chosen = chosen.downstream if study == "superres" else chosen
+    chosen = profiles.downstream(chosen) if study == "superres" else chosen
     sizes = sizes or chosen.family
     cells, evaluator = grids.cells_of(
         study,
@@ -159,7 +159,7 @@ def plan(
 ) -> None:
     """Compile the paper's training of sizes of Table 1 (866M; none: all) for a slice of TPUs that need not be there.
 
-    Sizes besides: DiT-L/2 and DiT-XL/2, transformers of as many parameters as the UNets 558M and 866M.
+    Sizes besides: DiT-L/2 and DiT-XL/2, transformers of about as many parameters as the UNets 558M and 866M.
     """
     from ldm.figures.roofline import roofline_table
     from ldm.study import tpu_plan

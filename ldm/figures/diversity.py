@@ -14,9 +14,10 @@ from ldm.figures.levels import MISSING
 from ldm.figures.tables import table
 from ldm.metrics import Estimate
 from ldm.metrics.catalogue import brief, metric_of
+from ldm.statistics.worth import PLAIN
 from ldm.study.real import DECODED
 
-PLAIN, REAL = "plain guidance", "real scenes, decoded"
+USUAL, REAL = "plain guidance", "real scenes, decoded"
 FAITHFUL, DIVERSE = "precision_decoded", "recall_decoded"
 ENDS = {"": "value", " lo": "lo", " hi": "hi"}  # how a metric's columns end -> what they hold
 
@@ -24,8 +25,9 @@ ENDS = {"": "value", " lo": "lo", " hi": "hi"}  # how a metric's columns end -> 
 def settings(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a line a setting: `c`, `who` (the lever, or real scenes), `setting` in words, `guidance` and `done`.
 
-    rows: of the study of diversity at one level of caption. Besides, each metric has three columns, its value and the
-    ends of its interval: "alignment", "alignment lo", "alignment hi". Real scenes have no size and no guidance.
+    rows: of the study of diversity at one level of caption, with what they cost (`lever_record.with_costs`). Besides,
+    each metric has three columns, its value and the ends of its interval: "alignment", "alignment lo", "alignment hi".
+    Real scenes have no size and no guidance.
     """
     what = rows.drop_duplicates("key").set_index("key")
     real = what["task"] == DECODED
@@ -33,13 +35,13 @@ def settings(rows: pd.DataFrame) -> pd.DataFrame:
     found = pd.DataFrame(
         {
             "c": what["c"],
-            "who": what["lever"].fillna("").replace("", PLAIN).mask(real, REAL),
+            "who": what["lever"].fillna(PLAIN).replace(PLAIN, USUAL).mask(real, REAL),
             "setting": [
                 "" if none else f"{said}guidance {g:g}"
                 for none, said, g in zip(real, dose, what["guidance"].astype(float), strict=True)
             ],
             "guidance": what["guidance"].astype(float),
-            "done": what["done"].astype(float).fillna(what["gflops"].astype(float) * what["nfe"].astype(float)),
+            "done": what["done"],
             "n": rows.groupby("key")["n"].max(),
         }
     )
@@ -61,7 +63,7 @@ def tradeoff(rows: pd.DataFrame) -> Any:
     shown = [*(f"{name}{end}" for name in (FAITHFUL, DIVERSE) for end in ENDS), "fd_scene_decoded"]
     panels = [pd.concat([part, real]).assign(panel=f"c = {c}") for c in sizes for part in [drawn[drawn["c"] == c]]]
     data = pd.concat(panels)[["panel", "who", "setting", "guidance", *shown]]
-    names = [PLAIN, *sorted(set(drawn["who"]) - {PLAIN})]
+    names = [USUAL, *sorted(set(drawn["who"]) - {USUAL})]
     x, y = (
         of(f"{name}:Q", title=brief(name), scale=alt.Scale(zero=False, padding=12))
         for of, name in ((alt.X, FAITHFUL), (alt.Y, DIVERSE))
@@ -81,7 +83,7 @@ def tradeoff(rows: pd.DataFrame) -> Any:
     base = alt.Chart().encode(color=alt.Color("who:N", title=None, scale=alt.Scale(domain=names), legend=legend))
     of_models, of_scenes = alt.datum.who != REAL, alt.datum.who == REAL
     layers = [
-        base.mark_line(opacity=0.6).encode(x, y, order="guidance:Q").transform_filter(alt.datum.who == PLAIN),
+        base.mark_line(opacity=0.6).encode(x, y, order="guidance:Q").transform_filter(alt.datum.who == USUAL),
         base.mark_rule(opacity=0.3).encode(x, y=f"{DIVERSE} lo:Q", y2=f"{DIVERSE} hi:Q").transform_filter(of_models),
         base.mark_rule(opacity=0.3).encode(y, x=f"{FAITHFUL} lo:Q", x2=f"{FAITHFUL} hi:Q").transform_filter(of_models),
         base.mark_point(opacity=1).encode(x, y, tooltip=tips).transform_filter(of_models),
@@ -98,10 +100,11 @@ def tradeoff(rows: pd.DataFrame) -> Any:
 def at_best(rows: pd.DataFrame, metric: str, also: Sequence[str]) -> Markdown:
     """Return as a table each lever at its best setting by a metric: a line a size and lever, real scenes first.
 
-    also: metrics that are told of the same pictures. With each value stands its interval over pictures.
+    also: metrics that are told of the same pictures. With each value stands its interval over pictures. Without rows
+    it is empty, since `tradeoff` says so.
     """
     if rows.empty:
-        return Markdown(MISSING)
+        return Markdown("")
     found = settings(rows)
     found = found.assign(loss=found[metric] * (1 if metric_of(metric).better == "lower" else -1))
     best = found.loc[found.groupby(["c", "who"], dropna=False)["loss"].idxmin()].sort_values(["c", "loss"])

@@ -14,13 +14,13 @@ from ldm.data.scenes.captions import Level
 from ldm.figures.charts import best, palette, pick, quality_panels
 from ldm.figures.contest import advantages, shares
 from ldm.figures.explorer import budget_explorer
+from ldm.figures.kinds import Kinds
 from ldm.figures.levels import MISSING, NETWORKS, SAYS, recorded, title
 from ldm.figures.samples import thumbnail
-from ldm.figures.sides import Kinds
 from ldm.figures.tables import table
 from ldm.metrics.catalogue import brief, metric_of
 from ldm.networks import sizes
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.statistics import families, verdicts
 from ldm.statistics.bootstrap import InfluencesOf, lower_is_better
 from ldm.statistics.contest import contest

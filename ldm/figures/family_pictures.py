@@ -11,7 +11,7 @@ from IPython.display import Markdown
 from ldm.data.scenes.captions import Level
 from ldm.figures import samples
 from ldm.figures.families import MISSING, names
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.statistics.budget import step_price
 from ldm.statistics.optimum import within
 from ldm.study.results import Store

@@ -11,10 +11,10 @@ from IPython.display import Markdown
 
 from ldm.figures.charts import curve, interval, quality_axis
 from ldm.figures.families import by_partners, encoding, partners
+from ldm.figures.kinds import Kinds, advantage, verdict
 from ldm.figures.levels import MISSING
-from ldm.figures.sides import Kinds, advantage, verdict
 from ldm.metrics.catalogue import metric_of
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.statistics import families
 from ldm.statistics.bands import Bands
 from ldm.statistics.bootstrap import InfluencesOf

@@ -25,7 +25,7 @@ from ldm.statistics.verdicts import FEWEST
 from ldm.study.results import Store
 
 SAYS = {"all": "everything", "some": "some of it", "subject": "the subject", "nothing": "nothing"}  # of captions
-NETWORKS = dict.fromkeys(sizes.UNETS, "UNets") | dict.fromkeys(sizes.TRANSFORMERS, "transformers")
+NETWORKS = dict.fromkeys(sizes.UNETS, "UNets") | dict.fromkeys(sizes.PATCHES, "transformers")
 PREDICTED = {"eps": "the noise", "x0": "the picture"}  # in words, where a profile's word is none
 Part = TypeVar("Part")
 MISSING = "No rows of these settings are recorded yet."

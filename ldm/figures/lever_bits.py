@@ -14,7 +14,7 @@ from ldm.figures import tables
 from ldm.figures.levels import SAYS
 from ldm.figures.levers import MISSING
 from ldm.metrics.catalogue import brief
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.statistics import comparisons
 from ldm.statistics.bootstrap import InfluencesOf
 from ldm.statistics.worth import PLAIN

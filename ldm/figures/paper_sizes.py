@@ -11,7 +11,7 @@ from IPython.display import Markdown
 
 from ldm import profiles
 from ldm.figures import plots, protocol
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.statistics import student, superres, verdicts
 from ldm.statistics.verdicts import FEWEST
 from ldm.study import distillation, findings, recorded
@@ -94,7 +94,7 @@ PARTS = {
 def shown(name: str, store: Store, metric: str) -> list[Any]:
     """Return what a chapter displays: a heading, which sizes are measured, chart and verdict; nothing where none is."""
     profile, part = profiles.get("gpu"), PARTS[name]
-    profile = profile.downstream if part.downstream else profile
+    profile = profiles.downstream(profile) if part.downstream else profile
     rows = part.rows(store, profile)
     if rows.empty:
         return []

@@ -9,7 +9,7 @@ import pandas as pd
 from ldm.figures.charts import INK
 from ldm.study.conditions import with_conditions
 from ldm.study.roofline import roofline
-from ldm.study.tpu_plan import COLLECTIVES, SIZES, STEPS, TRANSFORMERS, sheet_of
+from ldm.study.tpu_plan import COLLECTIVES, SIZES, STEPS, sheet_of
 
 BOUNDS = ("arithmetic", "links", "traffic")
 
@@ -80,7 +80,7 @@ def chart(found: pd.DataFrame) -> alt.Chart:
         id_vars=["size", "c", "topology"], value_vars=list(BOUNDS), var_name="of", value_name="seconds"
     )
     base = alt.Chart(long, width=460, height=170).encode(
-        x=alt.X("size:N", sort=[*SIZES, *TRANSFORMERS], title="model", axis=alt.Axis(labelAngle=0)),
+        x=alt.X("size:N", sort=list(SIZES), title="model", axis=alt.Axis(labelAngle=0)),
         y=alt.Y("seconds:Q", scale=alt.Scale(type="log"), title="seconds a step"),
         color=alt.Color("of:N", title=None, sort=list(BOUNDS), scale=alt.Scale(scheme="category10")),
         tooltip=["size:N", "topology:N", "of:N", alt.Tooltip("seconds:Q", format=".3~g")],

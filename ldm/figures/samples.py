@@ -17,7 +17,7 @@ from ldm.data.pictures import to_webp
 from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
 from ldm.figures.pictures import picture_grid, picture_strip
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.statistics.verdicts import called
 from ldm.study.cells import Evaluates
 from ldm.study.results import Store

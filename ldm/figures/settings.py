@@ -7,10 +7,11 @@ from functools import partial
 
 import pandas as pd
 
+from ldm.figures.families import partners
 from ldm.figures.findings import told
 from ldm.figures.levels import setting
 from ldm.metrics.catalogue import brief
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.statistics import student
 from ldm.statistics.verdicts import FEWEST, Verdict, called, f1, f3, f4
 from ldm.study import findings, recorded
@@ -28,27 +29,23 @@ def answers(
     asked: Sequence[str] = ASKED,
     named: Callable[[str], str] = setting,
 ) -> pd.DataFrame:
-    """Ask F1 by the held-out loss, F3, F4 and F6 of the sizes and step counts that all have: a line a question.
+    """Ask F1 by the held-out loss, F3, F4 and F6 of the sizes that all have rows of: a line a question.
 
-    Sizes at the same place of two families are partners, and count where all profiles have rows of theirs. All
-    trainings are pooled, but for F6, as everywhere. Columns `asked`, `by`, and one a profile: answer, effect and
-    interval in one text, or why its rows cannot answer.
+    Sizes of UNets and of transformers are the same where they are partners (`families.partners`). F3 and F4 are asked
+    at the step counts that all have. All trainings are pooled, but for F6, as everywhere. Columns `asked`, `by`, and
+    one a profile: answer, effect and interval in one text, or why its rows cannot answer.
 
     asked: which of these findings. named: profile -> what its column is called.
     """
     rows = {profile.name: _of(store, profile) for profile in profiles}
-    partners = [
-        two
-        for two in zip(*(profile.family for profile in profiles), strict=False)
-        if all(c in set(rows[one.name]["sampling"]["c"]) for c, one in zip(two, profiles, strict=True))
-    ]
+    sizes = _sizes(profiles, [set(rows[profile.name]["sampling"]["c"]) for profile in profiles])
     steps = set.intersection(*(set(part["sampling"]["steps"]) for part in rows.values()))
     lines = []
     for name, of, metric, ask in _questions(metrics, asked):
         line = {"asked": name, "by": brief(metric)}
         for i, profile in enumerate(profiles):
             part = rows[profile.name][of]
-            kept = part[part["c"].isin([two[i] for two in partners])]
+            kept = part[part["c"].isin(sizes[i])]
             if of in ("sampling", "samplers"):
                 kept = kept[kept["steps"].isin(steps)]
             more = {"trainings": findings.teachings(store, kept)} if of == "students" else {}
@@ -57,6 +54,16 @@ def answers(
             line[named(profile.name)] = told(ask, pooled, metric, influences, form="+.2g", **more)
         lines.append(line)
     return pd.DataFrame(lines)
+
+
+def _sizes(profiles: Sequence[Profile], known: Sequence[set[int]]) -> list[list[int]]:
+    """Return each profile's sizes that all have rows of: the same ones, or partners where networks are of two kinds."""
+    if len({profile.network for profile in profiles}) == 1:
+        alike = [(c,) * len(profiles) for c in sorted(set.intersection(*known))]
+    else:
+        alike = partners(profiles)
+    shared = [two for two in alike if all(c in of for c, of in zip(two, known, strict=True))]
+    return [[two[i] for two in shared] for i in range(len(profiles))]
 
 
 def _of(store: Store, profile: Profile) -> Mapping[str, pd.DataFrame]:

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from ldm.figures.charts import ABOVE, INK
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study.conditions import latest
 from ldm.study.results import Store
 from ldm.tasks import models

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ldm.figures.charts import interactive
-from ldm.profiles import Profile
+from ldm.profile import Profile
 
 EVERY = 2.0  # seconds at least between two drawings of a loss that goes on
 

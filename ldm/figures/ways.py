@@ -1,7 +1,4 @@
-"""A network in another way, beside its usual one at equal cost: on another path to the picture, or of other patches.
-
-How the two compare is said by `ldm.figures.sides`; here are their rows, their curves, and a table of solvers.
-"""
+"""A network in another way, beside its usual one at equal cost: on another path to the picture, or of other patches."""
 
 from __future__ import annotations
 
@@ -13,15 +10,17 @@ import altair as alt
 import pandas as pd
 from IPython.display import Markdown
 
+from ldm.figures import kinds
 from ldm.figures.charts import best, pick, quality_panels
 from ldm.figures.levels import MISSING
 from ldm.figures.tables import table
+from ldm.metrics import Estimate
 from ldm.metrics.catalogue import metric_of
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study import findings, recorded
 from ldm.study.results import Store
 
-SOLVERS = dict(zip(recorded.STRAIGHT, ("Euler", "Heun", "DPM-Solver++"), strict=True))
+SOLVERS: dict[str, str] = {"ddim": "Euler", "heun": "Heun", "dpm++": "DPM-Solver++"}  # of `recorded.STRAIGHT`
 
 
 @dataclass(frozen=True)
@@ -37,19 +36,35 @@ def together(store: Store, pair: Sequence[Way], metric: str) -> dict[str, pd.Dat
     """Return level -> the rows of both ways by one metric at the step counts that all sizes have, all trainings.
 
     At the level of caption that they were trained on; a column `family` is 0 or 1, and `kind` the way's name. Empty
-    where a size has no rows of several step counts.
+    where the sizes have not several step counts in common. Raises: ValueError for ways of two levels.
     """
-    parts = []
+    levels = {way.profile.level for way in pair}
+    if len(levels) != 1:
+        raise ValueError(f"The ways were trained on captions that say {' and '.join(sorted(levels))}; expected one.")
+    parts, common = [], []
     for i, way in enumerate(pair):
         rows = recorded.by_level(store, way.profile, [way.profile.level], way.profile.n)
-        rows = rows[(rows["metric"] == metric) & rows["c"].isin(way.sizes)]
-        known = rows.groupby("c")["steps"].nunique()
-        if set(known.index[known > 1]) != set(way.sizes):
-            return {}
-        parts.append(rows.assign(family=i, kind=way.name))
-    common = set.intersection(*(set(steps) for part in parts for _, steps in part.groupby("c")["steps"]))
+        rows = rows[rows["metric"] == metric]
+        common += [set(rows.loc[rows["c"] == c, "steps"]) for c in way.sizes]
+        parts.append(rows[rows["c"].isin(way.sizes)].assign(family=i, kind=way.name))
+    shared = set.intersection(*common)
     both = pd.concat(parts, ignore_index=True)
-    return {pair[0].profile.level: both[both["steps"].isin(common)].reset_index(drop=True)}
+    return {levels.pop(): both[both["steps"].isin(shared)].reset_index(drop=True)} if len(shared) > 1 else {}
+
+
+def compared(found: Mapping[str, Mapping[str, pd.DataFrame]], pair: Sequence[Way], store: Store) -> tuple[Any, ...]:
+    """Say which way is better by each metric, and show by the first one at which budgets that is sure.
+
+    found: metric -> rows of both ways, as `together` gives them.
+    """
+    first, second = (way.name for way in pair)
+    bands = {
+        name: kinds.compared(rows, (first, second), name, store.influences) for name, rows in found.items() if rows
+    }
+    if not bands:
+        return (Markdown(MISSING),)
+    shown = next(iter(bands.values()))
+    return kinds.answer(bands, (first, second)), *kinds.along(shown, (first, second))
 
 
 def curves(panels: Mapping[str, pd.DataFrame], metric: str) -> Any:
@@ -64,37 +79,52 @@ def curves(panels: Mapping[str, pd.DataFrame], metric: str) -> Any:
         for heading, rows in panels.items()
     ]
     found = pd.concat(drawn)
-    kinds = list(dict.fromkeys(found["kind"]))
+    shown = list(dict.fromkeys(found["kind"]))
     chart = quality_panels(
         found,
         metric,
         list(panels),
         keep=("kind",),
         tips=[alt.Tooltip("kind:N", title="way")],
-        color=alt.Color("kind:N", title=None, sort=kinds, scale=alt.Scale(scheme="tableau10")),
+        color=alt.Color("kind:N", title=None, sort=shown, scale=alt.Scale(scheme="tableau10")),
     )
     return chart.properties(description=f"{metric_of(metric).title} against sampling cost, a colour a way")
+
+
+def straight(store: Store, profiles: Sequence[Profile], sizes: Sequence[int], metric: str) -> pd.DataFrame:
+    """Return what solvers drew on a straight path in few steps: rows of first trainings, with the profile's `shift`.
+
+    profiles: of the same models, which differ in the shift of their times.
+    """
+    parts = []
+    for profile in profiles:
+        rows = recorded.whole_grid(store, profile, samplers=recorded.STRAIGHT)
+        few = rows["steps"].isin(findings.few_steps(profile))
+        parts.append(rows[few & rows["c"].isin(sizes) & (rows["metric"] == metric)].assign(shift=profile.shift))
+    return pd.concat(parts, ignore_index=True)
 
 
 def solvers(store: Store, profiles: Sequence[Profile], sizes: Sequence[int], metric: str) -> Markdown:
     """Return as a table how well solvers draw on times shifted in several ways: a line each, a column a step count.
 
-    In a cell stand the value at the best guidance and its interval over pictures, of the first training. profiles: of
-    the same models, which differ in their shift; a line without rows is left out.
+    In a cell stand the value at the best guidance and its interval over pictures. Heun's method asks the network twice
+    a step, so that a line says how many evaluations its steps are.
     """
+    rows = straight(store, profiles, sizes, metric)
+    if rows.empty:
+        return Markdown(MISSING)
+    found = best(pick(rows, metric), ["c", "sampler", "shift", "steps"])
     lines = []
-    for c in sizes:
-        for sampler, called in SOLVERS.items():
-            for profile in profiles:
-                grid = recorded.whole_grid(store, profile, samplers=recorded.STRAIGHT)
-                rows = grid[(grid["c"] == c) & (grid["sampler"] == sampler) & (grid["metric"] == metric)]
-                if rows.empty:
-                    continue
-                found = best(pick(rows, metric), ["steps"]).set_index("steps")
-                line = {"width": c, "solver": called, "times shifted by": profile.shift}
-                for steps in findings.few_steps(profile):
-                    one = found.loc[steps] if steps in found.index else None
-                    text = "–" if one is None else f"{one['value']:.3g} [{one['lo']:.3g}, {one['hi']:.3g}]"
-                    line[f"{steps} steps"] = text
-                lines.append(line)
-    return Markdown(table(pd.DataFrame(lines), what="Solvers and shifts") if lines else MISSING)
+    for (c, sampler, shift), part in found.groupby(["c", "sampler", "shift"], sort=False):
+        cells = part.set_index("steps").sort_index()
+        asked = [str(profiles[0].plan(str(sampler), int(steps)).n) for steps in cells.index]
+        line = {"width": c, "solver": SOLVERS[str(sampler)], "times shifted by": shift, "evaluations": ", ".join(asked)}
+        lines.append(
+            line
+            | {
+                f"{steps} steps": Estimate(one["value"], one["lo"], one["hi"], int(one["n"]))
+                for steps, one in cells.iterrows()
+            }
+        )
+    shown = pd.DataFrame(lines).sort_values(["width", "solver", "times shifted by"])
+    return Markdown(table(shown, what="Solvers and shifts"))

@@ -36,7 +36,8 @@ from ldm.networks.autoencoder import Codec, to_images
 from ldm.networks.structure import merge
 from ldm.networks.text import TextEncoder
 from ldm.networks.tokenizer import END, PAD
-from ldm.profiles import OPEN_EPS, PROFILES, Profile
+from ldm.profile import Profile
+from ldm.profiles import OPEN_EPS, PROFILES
 from ldm.tasks import models as models_tasks
 from ldm.tasks import pretrain
 
@@ -91,8 +92,8 @@ def described(name: str, profile: Profile, c: int) -> dict[str, str | int | floa
     kind, shape = profile.network, (profile.latent_shape[0], profile.tokens, profile.context)
     return {
         "name": name,
-        "family": "transformers" if kind in sizes.TRANSFORMERS else "UNets",
-        "title": f"width {c}" if kind in sizes.TRANSFORMERS else f"c = {c}",
+        "family": "transformers" if kind in sizes.PATCHES else "UNets",
+        "title": f"width {c}" if kind in sizes.PATCHES else f"c = {c}",
         "params": sizes.params(kind, c, profile.context),
         "cost": sizes.norm_cost(kind, c, *shape),
     }

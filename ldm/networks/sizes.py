@@ -17,7 +17,7 @@ UNETS: dict[Network, cost.Shape] = {
     "unet": cost.FULL,
     "unet-short": cost.SHORT,  # of two levels, of a block each, which compiles sooner
 }
-TRANSFORMERS: dict[Network, int] = {"dit": 1, "dit-2": 2, "dit-published": 2}  # by the side of their patches
+PATCHES: dict[Network, int] = {"dit": 1, "dit-2": 2, "dit-published": 2}  # of transformers, their sides
 
 
 def transformer(network: Network, c: int, context: int, **fields: Any) -> DiTConfig:
@@ -25,7 +25,9 @@ def transformer(network: Network, c: int, context: int, **fields: Any) -> DiTCon
 
     fields: of `DiTConfig`, besides. Raises: ValueError for a width that the network does not come in.
     """
-    patch = TRANSFORMERS[network]
+    if network not in PATCHES:
+        raise ValueError(f"network = {network!r}: expected a transformer, one of {', '.join(PATCHES)}.")
+    patch = PATCHES[network]
     if network != "dit-published":
         return dit_config.small(c, context, patch, **fields)
     names = {width: name for name, (width, _, _) in PUBLISHED.items()}
@@ -38,7 +40,7 @@ def transformer(network: Network, c: int, context: int, **fields: Any) -> DiTCon
 def params(network: Network, c: int, context: int) -> int:
     """Count the parameters. Raises: ValueError for an unknown network, and for a size that it does not come in."""
     check_network(network)
-    if network in TRANSFORMERS:
+    if network in PATCHES:
         return params_of(transformer(network, c, context))
     return cost.unet_params(c, context, UNETS[network])
 
@@ -50,7 +52,7 @@ def gflops(network: Network, c: int, size: int, tokens: int, context: int) -> fl
     Raises: as `params`.
     """
     check_network(network)
-    if network in TRANSFORMERS:
+    if network in PATCHES:
         return gflops_of(transformer(network, c, context), size, tokens)
     return cost.unet_gflops(c, size, tokens, context, UNETS[network])
 

@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study.rows import Row
 from ldm.study.scene_metrics import Measurement
 from ldm.tasks.models import Model

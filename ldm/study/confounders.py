@@ -13,7 +13,7 @@ import pandas as pd
 
 from ldm.metrics import Estimate, Z
 from ldm.metrics.catalogue import brief, metric_of
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.statistics.bootstrap import lower_is_better
 from ldm.statistics.scatter import scatter_by_steps
 from ldm.study.results import Store

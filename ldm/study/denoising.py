@@ -21,7 +21,7 @@ from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
 from ldm.hashing import later
 from ldm.metrics import mean
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study.cells import check_length, check_pictures, check_size
 from ldm.study.evaluator import Evaluator
 from ldm.study.rows import Row

@@ -11,7 +11,7 @@ import pandas as pd
 from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.networks import cost
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.statistics import optimum
 from ldm.statistics.bootstrap import lower_is_better
 from ldm.statistics.budget import step_price

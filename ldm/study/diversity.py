@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,7 @@ from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
 from ldm.hashing import key
 from ldm.metrics.manifold import manifold
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study import lever_grid
 from ldm.study.cells import Pictures
 from ldm.study.evaluator import Evaluator
@@ -32,7 +32,7 @@ from ldm.tasks.models import Model
 VERSION = 1  # raise it when what is measured changes
 NEIGHBOURS = 5  # Naeem et al. (2020)
 STEPS, SIZES = 8, (8, 16, 32)  # at which levers of guidance are asked
-GUIDES = Guide | Interval | Projected | Renoised | Rescaled  # levers that change how a picture is guided
+GUIDANCE = Guide | Interval | Projected | Renoised | Rescaled  # levers that change it, but not the captions
 BESIDE = ("fd_scene_decoded", "kid_effnet_decoded", "alignment")  # what is told of the same pictures besides
 
 
@@ -60,7 +60,7 @@ def diversity_grid(
         pulled = [
             cell
             for cell in lever_grid.lever_grid(profile, sizes, level=level)
-            if cell.c in SIZES and cell.steps == STEPS and isinstance(cell.lever, GUIDES)
+            if cell.c in SIZES and cell.steps == STEPS and isinstance(cell.lever, GUIDANCE)
         ]
         if pulled:
             cells.append(Real(profile=profile.name, n=profile.n, level=level, decoded=True))
@@ -111,8 +111,8 @@ class DiversityEvaluator(Evaluator[Diversity]):
         known = self.metrics.measure(seen).estimates
         reference = self.metrics.references[f"effnet{DECODED}"]
         found = manifold(seen.features["effnet"], reference.sample.features, k=NEIGHBOURS)
-        line = f"{reference.protocol.network}; {NEIGHBOURS} nearest neighbours among decoded scenes"
-        shares = {f"{name}{DECODED}": (estimate, line) for name, estimate in found._asdict().items()}
+        card = replace(self.metrics.protocols[f"kid_effnet{DECODED}"], how=f"{NEIGHBOURS} nearest neighbours")
+        shares = {f"{name}{DECODED}": (estimate, card.line) for name, estimate in found._asdict().items()}
         return (
             Measurement(estimates={name: known[name] for name in BESIDE if name in known} | shares),
             (),

@@ -16,7 +16,7 @@ from ldm.data.scenes.record import Scene
 from ldm.hashing import key
 from ldm.metrics import mean
 from ldm.networks import tokenizer
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study import likeness
 from ldm.study.sampling import Evaluation, SamplingEvaluator
 from ldm.study.scene_metrics import Measurement

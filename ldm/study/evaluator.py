@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ldm.hashing import key
 from ldm.networks import sizes
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study import scene_metrics
 from ldm.study.cells import Cell, Pictures
 from ldm.study.rows import Row

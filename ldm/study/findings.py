@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ldm.profiles import Profile
+from ldm.profile import Profile
+from ldm.profiles import downstream
 from ldm.statistics import student, superres, verdicts
 from ldm.statistics.refusal import NotAsked
 from ldm.statistics.verdicts import FEWEST, Verdict
@@ -96,10 +97,10 @@ def _by_sampler(store: Store, profile: Profile) -> pd.DataFrame:
 # first trainings, and its margin of others, too (`teachings`).
 ROWS: dict[str, Callable[[Store, Profile], pd.DataFrame]] = {
     "F1": lambda store, profile: recorded.with_trainings(store, recorded.pretrained(store, profile)),
-    "F2": lambda store, profile: recorded.whole_trainings(recorded.restored_by_length(store, profile.downstream)),
+    "F2": lambda store, profile: recorded.whole_trainings(recorded.restored_by_length(store, downstream(profile))),
     "F3": _by_ddim,
     "F4": _by_sampler,
-    "F5": lambda store, profile: recorded.whole_trainings(recorded.restored_by_steps(store, profile.downstream)),
+    "F5": lambda store, profile: recorded.whole_trainings(recorded.restored_by_steps(store, downstream(profile))),
     "F6": recorded.distilled,
 }
 METRICS = {name: RESTORED if name in ("F2", "F5") else COUNTED for name in FINDINGS}  # by which it is asked

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.statistics.verdicts import Verdict
 from ldm.study.findings import FINDINGS, evidence_of
 from ldm.study.results import Store

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from ldm.data.scenes.captions import Level
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study import denoising, distillation, sampling, superres, superres_grid
 from ldm.study.evaluator import Evaluator
 

@@ -26,4 +26,7 @@ def unpack(path: Path) -> dict[str, np.ndarray]:
         return load(gzip.decompress(path.read_bytes()))
     except (gzip.BadGzipFile, EOFError, zlib.error, SafetensorError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise ValueError(f"{path} is damaged ({reason}); restore it: git checkout {str(path)!r}") from error
+        raise ValueError(
+            f"{path} is damaged ({reason}); if it is under results/, restore it (git checkout {str(path)!r}), else "
+            f"remove its folder and the row of that name, and the cell runs again."
+        ) from error

@@ -17,7 +17,7 @@ from ldm.hashing import later
 from ldm.metrics import mean
 from ldm.metrics.perceptual.alignment import shows
 from ldm.metrics.perceptual.detections import Detections
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study.sampling import Evaluation, SamplingEvaluator
 from ldm.study.scene_metrics import Measurement
 from ldm.tasks.interpolation import lerp, scene_pairs, slerp

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ldm.metrics import Estimate, Z
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.statistics import optimum, verdicts
 from ldm.statistics.bootstrap import Influences, lower_is_better, replicates
 from ldm.statistics.budget import affordable, step_price, steps_within

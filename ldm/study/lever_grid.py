@@ -12,7 +12,7 @@ from typing import get_args
 
 from ldm.data.scenes.captions import Level
 from ldm.data.scenes.unwanted import Unwanted
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study import distillation
 from ldm.study.lever_cells import (
     Guide,

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ldm.data.scenes.captions import Level
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.statistics.verdicts import called
 from ldm.statistics.worth import PLAIN
 from ldm.study import distillation
@@ -67,7 +67,7 @@ def recorded(
             if all(store.has(key) for key in cells):
                 found |= cells
                 kept += list(cells)
-    rows = _with_costs(store.rows(key=list(dict.fromkeys(kept))))
+    rows = with_costs(store.rows(key=list(dict.fromkeys(kept))))
     return rows.assign(
         lever=[found[key].lever for key in rows["key"]], dose=[found[key].dose for key in rows["key"]]
     ), found
@@ -82,11 +82,11 @@ def with_guides(store: Store, evaluator: LeverEvaluator, level: Level) -> pd.Dat
     there = all(register.is_known(evaluator.profile, *model) for cell in cells for model in evaluator.models_of(cell))
     keys = [evaluator.key(cell) for cell in cells] if cells and there and not plain.empty else []
     whole = bool(keys) and all(store.has(key) for key in keys)
-    rows = _with_costs(store.rows(key=[*plain["key"].unique(), *keys])) if whole else plain[:0]
+    rows = with_costs(store.rows(key=[*plain["key"].unique(), *keys])) if whole else plain[:0]
     return rows.assign(lever=rows["lever"].fillna(PLAIN), dose=rows["dose"].fillna(""))
 
 
-def _with_costs(rows: pd.DataFrame) -> pd.DataFrame:
+def with_costs(rows: pd.DataFrame) -> pd.DataFrame:
     """Return rows with the GFLOPs of each in `done`, plain ones too, and the name of their level."""
     spent = rows["gflops"].astype(float) * rows["nfe"].astype(float)
     return rows.assign(level=rows["level"].fillna("all"), done=rows["done"].astype(float).fillna(spent))

@@ -22,7 +22,7 @@ from ldm.diffusion.plan import handover
 from ldm.hashing import key
 from ldm.metrics.scores import mean
 from ldm.networks import cost, sizes
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study.cells import check_length, check_size
 from ldm.study.lever_cells import (
     Guide,

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ldm import paths
 from ldm.data.degrade import Strength
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.statistics import comparisons
 from ldm.study.results import Store
 from ldm.study.run import run

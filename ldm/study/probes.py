@@ -22,7 +22,7 @@ from ldm.data.scenes.record import Scene
 from ldm.metrics import cmmd, frechet_inf, manifold, median_bandwidth, mmd
 from ldm.metrics.protocol import Protocol
 from ldm.networks import sizes
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study.cells import check_pictures
 from ldm.study.evaluator import Evaluator
 from ldm.study.scene_metrics import DECODED, Measurement, Seen

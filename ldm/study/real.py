@@ -15,7 +15,7 @@ import numpy as np
 from ldm import profiles
 from ldm.data.scenes.captions import Level
 from ldm.data.scenes.dataset import Scenes
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study.cells import Pictures, check_pictures
 from ldm.study.evaluator import Evaluator
 from ldm.study.sampling import described

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ldm.data.scenes.captions import Level
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.statistics.settings import DRAWN, MODEL
 from ldm.study import real, superres_grid
 from ldm.study.results import Store

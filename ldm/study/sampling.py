@@ -21,7 +21,7 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import Scene
 from ldm.hashing import later
 from ldm.networks import cost
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study.cells import check_length, check_pictures, check_size
 from ldm.study.evaluator import Evaluator
 from ldm.study.scene_metrics import Measurement

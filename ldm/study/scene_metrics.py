@@ -25,7 +25,7 @@ from ldm.metrics.perceptual import detections, efficientnet_card
 from ldm.metrics.perceptual.alignment import ASKED, alignment
 from ldm.metrics.protocol import Protocol
 from ldm.networks import weights
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.tasks import models, register
 
 if TYPE_CHECKING:

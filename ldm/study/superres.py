@@ -23,7 +23,7 @@ from ldm.metrics import inception_score, mean, psnr, ssim
 from ldm.metrics.perceptual import detections, efficientnet_card
 from ldm.metrics.perceptual.alignment import alignment
 from ldm.networks import cost
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study.evaluator import Evaluator
 from ldm.study.scene_metrics import DECODED, FD_HOW, KID_HOW, SAMPLE, Measurement, RealFeatures
 from ldm.study.superres_grid import BASELINES, FLOORS, GIVEN, Restoration, pictures

@@ -8,7 +8,7 @@ from typing import Any
 
 from ldm import profiles
 from ldm.data.degrade import STRENGTHS, Strength
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study.cells import check_pictures, check_size
 from ldm.tasks import superres_recipe
 

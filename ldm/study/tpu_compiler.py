@@ -26,7 +26,7 @@ from ldm.networks.initial import KeySource
 from ldm.networks.structure import abstract
 from ldm.networks.unet import UNet
 from ldm.study.rows import Row
-from ldm.study.tpu_plan import COLLECTIVES, CONTEXT, LATENTS, SIDE, STEPS, TOKENS, TRANSFORMERS, TpuTraining
+from ldm.study.tpu_plan import COLLECTIVES, CONTEXT, LATENTS, PUBLISHED, SIDE, STEPS, TOKENS, TpuTraining
 from ldm.training.config import TrainConfig
 from ldm.training.loop import init_state, make_train_step
 from ldm.training.parallel import AXES, Layout
@@ -81,8 +81,8 @@ def lowered(training: TpuTraining, devices: list[jax.Device]) -> tuple[Any, Layo
 
 def network(training: TpuTraining, keys: KeySource) -> UNet | DiT:
     """Return what is trained; a transformer's layers one by one, since of a loop the compiler counts one turn."""
-    if training.size in TRANSFORMERS:
-        return DiT(TRANSFORMERS[training.size], remat=training.remat, scan=False, keys=keys)
+    if training.size in PUBLISHED:
+        return DiT(PUBLISHED[training.size], remat=training.remat, scan=False, keys=keys)
     return UNet(training.c, CONTEXT, LATENTS, remat=training.remat, keys=keys)
 
 

@@ -27,7 +27,7 @@ from ldm.training.chips import Chip, chip
 SIDE, LATENTS, TOKENS, CONTEXT = 64, 4, 77, 1024  # the paper's latents and captions
 STEPS, BATCH = 500_000, 2048  # of its trainings
 SIZES = dict(zip(family.table1()["name"], family.table1()["c"].astype(int), strict=True))
-TRANSFORMERS = {  # published ones, told text in place of labels; each has as many parameters as a UNet of Table 1
+PUBLISHED = {  # transformers, told text in place of labels; each has about the parameters of a UNet of Table 1
     f"DiT-{name}": with_text(name, CONTEXT) for name in ("L/2", "XL/2")
 }
 KINDS = {"v4": "TPU v4", "v5e": "TPU v5 lite", "v5p": "TPU v5", "v6e": "TPU v6 lite"}  # device_kind of a slice's chips
@@ -50,7 +50,7 @@ class TpuTraining:
     level: str = LEVELS[0]  # half as long to compile as by default, and about the same memory and traffic
 
     def __post_init__(self):
-        if self.size not in (known := (*SIZES, *TRANSFORMERS)):
+        if self.size not in (known := (*SIZES, *PUBLISHED)):
             raise ValueError(f"size = {self.size!r}: expected one of Table 1's or a transformer, {', '.join(known)}.")
         if self.level not in LEVELS:
             raise ValueError(
@@ -69,18 +69,18 @@ class TpuTraining:
     @property
     def c(self) -> int:
         """The base filter count of a UNet, the width of a transformer."""
-        return TRANSFORMERS[self.size].width if self.size in TRANSFORMERS else SIZES[self.size]
+        return PUBLISHED[self.size].width if self.size in PUBLISHED else SIZES[self.size]
 
     @property
     def params(self) -> int:
         """How many parameters the network has."""
-        found = TRANSFORMERS.get(self.size)
+        found = PUBLISHED.get(self.size)
         return params_of(found) if found else cost.unet_params(self.c, CONTEXT)
 
     @property
     def gflops(self) -> float:
         """GFLOPs of one forward pass on one image."""
-        found = TRANSFORMERS.get(self.size)
+        found = PUBLISHED.get(self.size)
         return gflops_of(found, SIDE, TOKENS) if found else cost.unet_gflops(self.c, SIDE, TOKENS, CONTEXT)
 
     @property
@@ -132,12 +132,17 @@ def run(trainings: Sequence[TpuTraining], store: Store | None = None) -> pd.Data
     return store.rows(study="tpu_plan", key=[key(training) for training in trainings])
 
 
+def compiled(trainings: Sequence[TpuTraining], store: Store) -> pd.DataFrame:
+    """Return the rows of those trainings that have some; nothing is compiled."""
+    return store.rows(study="tpu_plan", key=[key(training) for training in trainings])
+
+
 def recorded(trainings: Sequence[TpuTraining], store: Store) -> pd.DataFrame:
     """Return the rows of those trainings that have some.
 
     Raises: ValueError, naming the command that makes them, where none has.
     """
-    rows = store.rows(study="tpu_plan", key=[key(training) for training in trainings])
+    rows = compiled(trainings, store)
     if rows.empty:
         raise ValueError(
             f"None of these trainings has been compiled; compile one: python -m ldm plan --size {trainings[0].size} "

@@ -16,7 +16,7 @@ import numpy as np
 
 from ldm.hashing import key, later
 from ldm.networks import sizes
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.study.results import Store
 from ldm.study.rows import Row
 from ldm.training import hurried

@@ -22,7 +22,7 @@ from ldm.networks.autoencoder import Codec
 from ldm.networks.batched import full_batches
 from ldm.networks.structure import Params, Structure
 from ldm.networks.text import TextEncoder
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.training.gradients import half
 
 CANDIDATES = 1 << 20  # above every row's number, which is folded into an image's key for the row's noise

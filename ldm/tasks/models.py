@@ -11,7 +11,7 @@ import numpy as np
 from ldm import paths
 from ldm.networks import weights
 from ldm.paths import ROOT
-from ldm.profiles import Profile
+from ldm.profile import Profile
 
 if TYPE_CHECKING:
     from ldm.networks.structure import Params

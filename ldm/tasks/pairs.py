@@ -16,7 +16,7 @@ from ldm.data.datasets import Captioned, Crops
 from ldm.data.degrade import FACTOR, Strength
 from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.record import SPLITS
-from ldm.profiles import Profile
+from ldm.profile import Profile
 
 Degraded = Strength | Literal["both"]
 DATA = 32_000  # different pictures to finetune on; then they repeat

@@ -28,7 +28,7 @@ from ldm.networks.initial import KeySource
 from ldm.networks.structure import Params, Structure, abstract, split
 from ldm.networks.text import TextEncoder
 from ldm.networks.unet import UNet
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.tasks.models import (
     average_kind,
     frozen_files,
@@ -61,7 +61,7 @@ def build_network(
     (`DiT.run`).
     """
     latents = profile.autoencoder.latents
-    if profile.network in sizes.TRANSFORMERS:
+    if profile.network in sizes.PATCHES:
         config = sizes.transformer(
             profile.network,
             c,

@@ -15,7 +15,7 @@ from ldm import paths
 from ldm.files import write_atomic
 from ldm.hashing import digest
 from ldm.networks import weights
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.tasks.models import file_of, missing, model_path, sizes_where
 
 

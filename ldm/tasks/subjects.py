@@ -20,7 +20,7 @@ from ldm.data.scenes.dataset import Scenes
 from ldm.data.scenes.emoji import Emoji, emojis
 from ldm.data.scenes.record import Scene, held_out
 from ldm.data.scenes.render import render
-from ldm.profiles import Profile
+from ldm.profile import Profile
 
 TOKEN = IDENTIFIERS[0]
 SHOTS = 5  # pictures of an emoji (DreamBooth: 3 to 5)

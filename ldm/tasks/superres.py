@@ -40,7 +40,7 @@ from ldm.networks.initial import KeySource
 from ldm.networks.structure import Params, Structure, abstract, split
 from ldm.networks.text import TextEncoder
 from ldm.networks.unet import UNet
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.tasks import models, pretrain, superres_recipe
 from ldm.tasks.generate import drawing
 from ldm.tasks.pairs import DegradedPairs, enlarged, latent_side

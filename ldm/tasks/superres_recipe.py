@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import count, takewhile
 from typing import Literal, get_args
 
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.training.config import TrainConfig
 
 Kind = Literal["superres", "superres-scratch", "superres-regression"]

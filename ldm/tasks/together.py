@@ -29,7 +29,7 @@ from ldm.networks.cost import PASSES
 from ldm.networks.initial import KeySource
 from ldm.networks.layers import gather_taps
 from ldm.networks.structure import Params, Structure, abstract
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.tasks import memory, models, register
 from ldm.tasks.pretrain import build_network, network
 from ldm.training import together

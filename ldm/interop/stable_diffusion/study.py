@@ -19,7 +19,7 @@ from ldm.interop.stable_diffusion.pipeline import Pipeline
 from ldm.interop.stable_diffusion.scheduler import NoiseConfig, write_noise
 from ldm.networks import weights
 from ldm.networks.torch_layout import arrange
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.tasks.distillation import methods
 from ldm.tasks.models import frozen_files
 from ldm.tasks.pretrain import frozen_networks, load_pretrained

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from ldm.networks.cost import PASSES
-from ldm.profiles import Profile
+from ldm.profile import Profile
 
 Method = Literal["codi", "lcm", "guided", "continued"]
 METHODS = get_args(Method)

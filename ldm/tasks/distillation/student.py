@@ -21,7 +21,7 @@ from ldm.data.latents import Encoded
 from ldm.diffusion.losses import Batch, diffusion_loss
 from ldm.networks import sizes, weights
 from ldm.networks.structure import Params, Structure, abstract
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.tasks import models, pretrain
 from ldm.tasks.distillation.codi import codi_loss
 from ldm.tasks.distillation.guided import guidance_loss, halving_loss

@@ -19,7 +19,7 @@ from ldm.networks import weights
 from ldm.networks.autoencoder import AutoencoderKL, Codec, encode, load_codec, save_codec
 from ldm.networks.initial import KeySource
 from ldm.networks.structure import Params, Structure, split
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.tasks.frozen.reconstruction import Critic, autoencoder_loss, decoder_loss, players
 from ldm.tasks.models import lengths_until, part_file, run_folder
 from ldm.training.loop import TrainConfig, fit

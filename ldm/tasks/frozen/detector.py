@@ -27,7 +27,7 @@ from ldm.metrics.perceptual.detector import Labels, SceneNetwork, build, load_de
 from ldm.networks import weights
 from ldm.networks.autoencoder import to_side
 from ldm.networks.structure import Params, Structure, merge
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.tasks.models import part_file, run_folder
 from ldm.training.loop import Loss, TrainConfig, fit
 

@@ -41,7 +41,7 @@ from ldm.networks.scene_clip import SIDE, WIDTH, SceneClip, save_clip
 from ldm.networks.structure import Params, Structure, merge, split
 from ldm.networks.text import TextConfig, TextEncoder, load_text_encoder
 from ldm.networks.tokenizer import Tokenizer
-from ldm.profiles import Profile
+from ldm.profile import Profile
 from ldm.tasks.models import part_file, run_folder
 from ldm.training.loop import Loss, TrainConfig, fit
 
