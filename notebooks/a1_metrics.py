@@ -99,7 +99,7 @@ picture_grid(
 sensitivity_charts.in_gaps(moved, metrics)
 
 # %% tags=["remove-input"]
-Markdown(sensitivity.in_words(moved, metrics))
+Markdown(sensitivity_charts.in_words(moved, metrics))
 
 # %% tags=["remove-input"]
 Markdown(
@@ -141,7 +141,8 @@ Markdown(tables.table(order.rename(columns={"value": "rank correlation"}), digit
 # %% tags=["remove-input"]
 Markdown(
     "\n\n".join(
-        sensitivity.parted_in_words(moved, "kid_effnet", other) for other in ("fd_effnet", "mmd_effnet", "fd_scene")
+        sensitivity_charts.parted_in_words(moved, "kid_effnet", other)
+        for other in ("fd_effnet", "mmd_effnet", "fd_scene")
     )
 )
 
@@ -149,7 +150,7 @@ Markdown(
 # Does a distance ever fall while a disturbance grows, as FID was seen to do? To real scenes:
 
 # %% tags=["remove-input"]
-Markdown(sensitivity.falls(moved, sensitivity.DISTANCES))
+Markdown(sensitivity_charts.falls(moved, sensitivity.DISTANCES))
 
 # %% [markdown]
 # ## Few pictures

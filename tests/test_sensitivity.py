@@ -257,7 +257,7 @@ def test_rankings_part_where_both_are_sure_and_a_fall_is_found():
     pairs = sensitivity.parted(moved, "kid_effnet", "kid_scene")
     assert pairs.iloc[0].tolist()[:2] == ["noise 8", "noise 1"]
     assert sensitivity.parted(moved, "kid_effnet", "fd_scene").empty
-    sentence = sensitivity.falls(moved, ["kid_scene", "fd_scene"])
+    sentence = sensitivity_charts.falls(moved, ["kid_scene", "fd_scene"])
     assert (
         sentence == "In 6 steps from one strength to the next, 2 distances surely fall: KID-scene under noise, 1 to 3;"
         " KID-scene under noise, 3 to 8."

@@ -1,4 +1,4 @@
-"""The figures of the chapter about metrics: how far each one moves, and what it makes of few pictures."""
+"""The chapter about metrics: how far each one moves, what it makes of few pictures, and in words what it sees."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ldm.data.scenes.disturbances import DISTURBANCES, Disturbance
 from ldm.figures.charts import ABOVE, INK, curve, quality_lines
 from ldm.metrics.catalogue import short
 from ldm.metrics.protocol import single
-from ldm.statistics.sensitivity import label
+from ldm.statistics import sensitivity
 
 
 def in_gaps(moved: pd.DataFrame, metrics: Sequence[str]) -> alt.FacetChart:
@@ -89,7 +89,9 @@ def by_count(rows: pd.DataFrame, settings: Sequence[tuple[str, float]], metrics:
     """
     for metric in metrics:
         single(rows[rows["metric"] == metric], ("protocol",))
-    names = {("real", 0.0): "real", ("model", 0.0): "model"} | {(t, float(s)): label(t, s) for t, s in settings}
+    names = {("real", 0.0): "real", ("model", 0.0): "model"} | {
+        (t, float(s)): sensitivity.label(t, s) for t, s in settings
+    }
     asked = [
         names.get((task, float(0 if pd.isna(s) else s))) for task, s in zip(rows["task"], rows["strength"], strict=True)
     ]
@@ -121,3 +123,45 @@ def by_count(rows: pd.DataFrame, settings: Sequence[tuple[str, float]], metrics:
         .resolve_scale(y="independent")
         .properties(description="values of each metric against the number of pictures they were computed from")
     )
+
+
+def parted_in_words(moved: pd.DataFrame, a: str, b: str) -> str:
+    """Return pairs that two metrics part (`sensitivity.parted`) in Markdown, under the names of both."""
+    pairs = sensitivity.parted(moved, a, b)
+    one, other = short(a), short(b)
+    if pairs.empty:
+        return f"**{one} and {other}** surely disagree about no pair of disturbances."
+    heads = [f"worse by {one}", f"worse by {other}", "standard errors"]
+    return f"**{one} and {other}**\n\n{pairs.head(6).to_markdown(index=False, floatfmt='.1f', headers=heads)}"
+
+
+def in_words(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
+    """Say for each metric what it does not see, and what costs as much as the model, at the largest n.
+
+    What it does not see is told at its strongest; what costs as much as the model, by the weakest ones that do.
+    """
+    lines = []
+    for name in metrics:
+        group = sensitivity.at_most(moved, (name,))[name]
+        strongest = group.loc[group.groupby("task", sort=False)["strength"].idxmax()]
+        blind = [DISTURBANCES[task].title for task in strongest[strongest["lo"] <= 0]["task"]]
+        beyond = group[group["gaps_lo"] > 1].groupby("task", sort=False)["strength"].min()
+        worse = [sensitivity.label(*item) for item in beyond.items()]
+        lines.append(
+            f"- **{short(name)}** does not see, even at full strength: {', '.join(blind) or 'none of these'}. It surely"
+            f" rates as worse than the model: {', '.join(worse) or 'none of these'}."
+        )
+    return "\n".join(lines)
+
+
+def falls(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
+    """Say where a disturbance grows and a metric surely calls the pictures better (`sensitivity.falls`)."""
+    found, total = sensitivity.falls(moved, metrics)
+    if found.empty:
+        return f"In {total} steps from one strength to the next, no distance surely falls."
+    said = [
+        f"{short(metric)} under {DISTURBANCES[task].title},"
+        f" {DISTURBANCES[task].said(weaker)} to {DISTURBANCES[task].said(stronger)}"
+        for metric, task, weaker, stronger in found.itertuples(index=False)
+    ]
+    return f"In {total} steps from one strength to the next, {len(said)} distances surely fall: {'; '.join(said)}."

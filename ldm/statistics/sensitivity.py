@@ -14,7 +14,7 @@ import pandas as pd
 
 from ldm.data.scenes.disturbances import DISTURBANCES
 from ldm.metrics import Z
-from ldm.metrics.catalogue import comparable, metric_of, short
+from ldm.metrics.catalogue import comparable, metric_of
 from ldm.statistics.bootstrap import replicates
 from ldm.statistics.ranks import rank_correlation
 
@@ -99,7 +99,7 @@ def orders(moved: pd.DataFrame, metric: str, others: Sequence[str]) -> pd.DataFr
 
     One order is by `metric`, the second by each other metric.
     """
-    levels = _levels(moved, (metric, *others))
+    levels = at_most(moved, (metric, *others))
     drawn = {name: replicates(part, seed=i)[:, :500].T for i, (name, part) in enumerate(levels.items())}
     values = {name: part["value"].to_numpy(float) for name, part in levels.items()}
     n = int(moved["n"].max())
@@ -110,24 +110,22 @@ def orders(moved: pd.DataFrame, metric: str, others: Sequence[str]) -> pd.DataFr
     return pd.DataFrame(found)
 
 
-def falls(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
-    """Say where a disturbance grows and a metric calls the pictures better, surely, at the largest n; in words.
+def falls(moved: pd.DataFrame, metrics: Sequence[str]) -> tuple[pd.DataFrame, int]:
+    """Return where a disturbance grows and a metric calls the pictures better, surely, at the largest n.
 
-    Each strength is compared with the next, the weakest with real pictures.
+    A line each, with columns `metric`, `task`, `from` and `to`, its strengths; and how many steps from one strength to
+    the next there are in all. The weakest is compared with real pictures.
     """
     found, total = [], 0
-    for name, level in _levels(moved, metrics).items():
+    for name, level in at_most(moved, metrics).items():
         for task, group in level.groupby("task", sort=False):
             value = np.array([0.0, *group["value"]])
             error = np.array([0.0, *(group["hi"] - group["lo"]) / (2 * Z)])
             steps = [0.0, *group["strength"]]
             total += len(steps) - 1
             for i in np.flatnonzero(np.diff(value) < -Z * np.hypot(error[1:], error[:-1])):
-                how = DISTURBANCES[task]
-                found.append(f"{short(name)} under {how.title}, {how.said(steps[i])} to {how.said(steps[i + 1])}")
-    if not found:
-        return f"In {total} steps from one strength to the next, no distance surely falls."
-    return f"In {total} steps from one strength to the next, {len(found)} distances surely fall: {'; '.join(found)}."
+                found.append({"metric": name, "task": task, "from": steps[i], "to": steps[i + 1]})
+    return pd.DataFrame(found, columns=["metric", "task", "from", "to"]), total
 
 
 def parted(moved: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
@@ -137,7 +135,7 @@ def parted(moved: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
 
     Columns `worse by a`, `worse by b` and `z`: of the two differences the smaller, in standard errors.
     """
-    levels = _levels(moved, (a, b))
+    levels = at_most(moved, (a, b))
     names = [label(*row) for row in levels[a][["task", "strength"]].itertuples(index=False)]
     kinds = levels[a]["task"].tolist()
 
@@ -160,35 +158,7 @@ def parted(moved: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
     return table.drop(columns="kinds").reset_index(drop=True)
 
 
-def parted_in_words(moved: pd.DataFrame, a: str, b: str) -> str:
-    """Return `parted` in Markdown, under a line that says how many pairs there are."""
-    pairs = parted(moved, a, b)
-    one, other = short(a), short(b)
-    if pairs.empty:
-        return f"**{one} and {other}** surely disagree about no pair of disturbances."
-    heads = [f"worse by {one}", f"worse by {other}", "standard errors"]
-    return f"**{one} and {other}**\n\n{pairs.head(6).to_markdown(index=False, floatfmt='.1f', headers=heads)}"
-
-
-def in_words(moved: pd.DataFrame, metrics: Sequence[str]) -> str:
-    """Say for each metric what it does not see, and what costs as much as the model, at the largest n.
-
-    What it does not see is told at its strongest; what costs as much as the model, by the weakest ones that do.
-    """
-    lines = []
-    for name in metrics:
-        group = _levels(moved, (name,))[name]
-        strongest = group.loc[group.groupby("task", sort=False)["strength"].idxmax()]
-        blind = [DISTURBANCES[task].title for task in strongest[strongest["lo"] <= 0]["task"]]
-        beyond = group[group["gaps_lo"] > 1].groupby("task", sort=False)["strength"].min()
-        lines.append(
-            f"- **{short(name)}** does not see, even at full strength: {', '.join(blind) or 'none of these'}. It surely"
-            f" rates as worse than the model: {', '.join(label(*item) for item in beyond.items()) or 'none of these'}."
-        )
-    return "\n".join(lines)
-
-
-def _levels(moved: pd.DataFrame, metrics: Sequence[str]) -> dict[str, pd.DataFrame]:
+def at_most(moved: pd.DataFrame, metrics: Sequence[str]) -> dict[str, pd.DataFrame]:
     """Return of each metric the disturbances' changes at the largest n, all in one order."""
     most = moved[(moved["n"] == moved["n"].max()) & (moved["task"] != "model")]
     return {name: most[most["metric"] == name].reset_index(drop=True) for name in metrics}
