@@ -115,7 +115,9 @@ def trainings(of: Lessons) -> str:
     found = of.trainings
     if found.empty:
         return "Every size of these rows was trained once, so nothing can be said about trainings."
-    lines = ["| metric | first training | second | difference [95 % interval] |", "|---|---:|---:|---:|"]
+    at = found.iloc[0]
+    lines = [f"c = {at['c']} in {at['steps']} steps at guidance {at['guidance']:g}:", ""]
+    lines += ["| metric | first training | second | difference [95 % interval] |", "|---|---:|---:|---:|"]
     lines += [
         f"| {brief(r.metric)} | {r.first:.3g} | {r.second:.3g} | {r.gap:+.3g} [{r.lo:+.3g}, {r.hi:+.3g}] |"
         for r in found.itertuples()

@@ -167,42 +167,28 @@ class Lessons:
 
     @cached_property
     def trainings(self) -> pd.DataFrame:
-        """Two trainings of one size that differ in their seed alone, by each metric; empty where no size has two.
+        """Two trainings of the smallest size that has two, by each metric, in its most steps; empty where none has.
 
-        Columns `metric`, `c`, `first`, `second`, `gap`, `lo`, `hi` (paired over pictures) and `sure`.
+        Both are drawn at the guidance that is best for the first. Columns `metric`, `c`, `steps`, `guidance`, `first`,
+        `second`, `gap`, `lo`, `hi` (paired over pictures) and `sure`.
         """
-        profile = self.profile
-        rows = pd.concat(
-            [
-                self.store.rows(
-                    study=study,
-                    profile=profile.name,
-                    images_seen=profile.length,
-                    sampler="ddim",
-                    seed=[0, 1],
-                    level=recorded.of_levels([profile.level]),
-                    metric=list(self.metrics),
-                )
-                for study in ("pretraining", "sampling")
-            ]
-        )
-        rows = rows[(rows["seed"] == 0) | rows["strength"].isna() | np.isclose(rows["strength"].astype(float), 0.1)]
-        setting = ["study", "c", "steps", "guidance", "n", "metric"]
-        rows = rows[rows.groupby(setting)["seed"].transform("nunique") == 2]
-        if rows.empty:
-            return pd.DataFrame(columns=["metric", "c", "first", "second", "gap", "lo", "hi", "sure"])
-        least = rows.groupby(["c", "study", "n"])["steps"].max().index[0]
-        rows = rows[(rows["c"] == least[0]) & (rows["study"] == least[1]) & (rows["n"] == least[2])]
-        rows = rows[(rows["steps"] == rows["steps"].max())]
-        first = lower_is_better(rows[rows["seed"] == 0], self.metrics[0])
-        rows, found = rows[rows["guidance"] == first.loc[first["value"].idxmin(), "guidance"]], []
+        columns = ["metric", "c", "steps", "guidance", "first", "second", "gap", "lo", "hi", "sure"]
+        known = self.trained.groupby("c")["seed"].nunique()
+        several = known.index[known > 1]
+        if several.empty:
+            return pd.DataFrame(columns=columns)
+        of_size = self.best[self.best["size"] == int(several.min())]
+        at = of_size.loc[of_size["steps"].idxmax()]
+        same = (self.trained[["c", "steps", "guidance"]] == at[["c", "steps", "guidance"]]).all(axis=1)
+        rows, found = self.trained[same], []
         for metric in self.metrics:
-            two = rows[rows["metric"] == metric].sort_values("seed").drop_duplicates("seed")
+            two = rows[rows["metric"] == metric].sort_values("seed").head(2)
             drawn = replicates(two, self.store.influences(two, metric))
             a, b = two["value"].to_numpy(float)
             gap = Estimate.of(b - a, (drawn[1] - drawn[0]).std(), int(two["n"].min()))
-            found.append((metric, int(least[0]), a, b, gap.value, gap.lo, gap.hi, gap.lo > 0 or gap.hi < 0))
-        return pd.DataFrame(found, columns=["metric", "c", "first", "second", "gap", "lo", "hi", "sure"])
+            sure = gap.lo > 0 or gap.hi < 0
+            found.append((metric, int(at["c"]), int(at["steps"]), float(at["guidance"]), a, b, *gap[:3], sure))
+        return pd.DataFrame(found, columns=columns)
 
     @cached_property
     def ranks(self) -> pd.DataFrame:
