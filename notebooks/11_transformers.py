@@ -39,7 +39,8 @@ also = ["kid_effnet_decoded", "alignment"]  # others
 few = 8  # steps of the largest partner, whose cost every network spends on the pictures shown
 straight = ["laptop-flow", "laptop-flow-half", "laptop-flow-3"]  # transformers on a straight path, by shift of times
 widths = [48, 72]  # of them
-patched = {"laptop-dit": 72, "laptop-dit-2": 120}  # a profile and width each, of patches of one latent and of four
+patched = ["laptop-dit", "laptop-dit-2"]  # profiles whose patches are of one latent and of four
+patched_widths = [72, 120]  # of them, which cost alike
 
 # %% tags=["remove-cell"]
 import pandas as pd
@@ -253,13 +254,13 @@ ways.solvers(store, [flow, *shifted], widths, metric)
 # %% tags=["remove-input"]
 cut = [
     ways.Way(f"patches of {latents}", profiles.get(name), (c,))
-    for latents, (name, c) in zip(("one", "four"), patched.items(), strict=True)
+    for latents, name, c in zip(("one", "four"), patched, patched_widths, strict=True)
 ]
 by_patch = {name: ways.together(store, cut, name) for name in metrics}
 display(*ways.compared(by_patch, cut, store))
 
 # %% tags=["remove-input"]
-ways.curves({f"widths {' and '.join(map(str, patched.values()))}": part for part in by_patch[metric].values()}, metric)
+ways.curves({f"widths {' and '.join(map(str, patched_widths))}": part for part in by_patch[metric].values()}, metric)
 
 # %% tags=["remove-input"]
 used = [part for way in (by_path, by_patch) for by in way.values() for part in by.values()]
