@@ -183,6 +183,17 @@ def test_f4_holds_where_a_sampler_gives_the_same_verdict_and_fails_where_it_give
         verdicts.f4(rows, "kid_effnet", "euler")
 
 
+def test_f4_compares_the_sizes_that_both_samplers_have():
+    """c = 32, which DDPM has not, is the best by DDIM at every budget; of the others the smaller one is."""
+    quality = lambda c, steps, guidance: 1.0 if c == 32 else 100.0 + c
+    rows, influences = by_two_samplers(quality, quality)
+    partly = rows[(rows["sampler"] == "ddim") | (rows["c"] != 32)]
+    found = verdicts.f4(partly, "kid_effnet", "ddpm", influences)
+    assert found.answer == "holds" and "sizes 8, 16;" in found.asked and abs(found.effect.value) < 0.05
+    with pytest.raises(ValueError, match="F4 needs two sizes"):
+        verdicts.f4(rows[(rows["sampler"] == "ddim") | (rows["c"] == 8)], "kid_effnet", "ddpm", influences)
+
+
 @pytest.mark.parametrize("factor, answer", [(1.5, "holds"), (1.0, "fails"), (0.7, "fails")])
 def test_the_order_of_samplers_is_a_question_of_its_own(factor, answer):
     usual = lambda c, steps, guidance: 300 / steps + 40 / c

@@ -176,17 +176,18 @@ def f4(
 ) -> Verdict:
     """Judge F4: another sampler gives the same verdict about sizes and steps (section 3.4, Fig. 11).
 
-    Under each sampler the best smaller model is compared with the largest over the budgets that both have. The finding
-    holds where the two comparisons surely end alike over more than half of the doublings, fails where they surely end
-    differently over more than half, and is undecided otherwise. The effect is the difference of the two mean
-    advantages.
+    Under each sampler the best smaller model is compared with the largest, of the sizes and step counts that both
+    samplers have, over the budgets that both have. The finding holds where the two comparisons surely end alike over
+    more than half of the doublings, fails where they surely end differently over more than half, and is undecided
+    otherwise. The effect is the difference of the two mean advantages.
     """
     evidence = Evidence.of(rows, metric, influences)
     names = evidence.rows["sampler"]
-    common = set(evidence.rows.loc[names == usual, "steps"]) & set(evidence.rows.loc[names == sampler, "steps"])
-    within = evidence.rows["steps"].isin(common)
+    drawn = [evidence.rows[names == name] for name in (usual, sampler)]
+    steps, sizes = (set.intersection(*(set(part[column]) for part in drawn)) for column in ("steps", "size"))
+    within = evidence.rows["steps"].isin(steps) & evidence.rows["size"].isin(sizes)
     parts = [evidence.where((names == name) & within) for name in (usual, sampler)]
-    if any(len(part.sizes) < 2 for part in parts) or len(common) < 2:
+    if len(sizes) < 2 or len(steps) < 2:
         raise NotAsked(
             f"F4 needs two sizes and two step counts by both {usual} and {sampler}; run more cells of either."
         )
@@ -199,7 +200,7 @@ def f4(
         metric=metric,
         effect=Estimate.of(value, error, evidence.n),
         meaning=f"advantage of the best smaller model by {called(sampler)}, minus its advantage by {called(usual)}:",
-        asked=f"{called(usual)} and {called(sampler)}, sizes {listed(evidence.sizes)}; {evidence.trainings}",
+        asked=f"{called(usual)} and {called(sampler)}, sizes {listed(parts[0].sizes)}; {evidence.trainings}",
         detail=f"the answers surely agree over {shares['agree']:.0%} of the doublings, surely differ over"
         f" {shares['differ']:.0%}" + f"; {evidence.spread}" * bool(evidence.spread),
     )
