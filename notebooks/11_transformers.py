@@ -286,6 +286,10 @@ display(*ways.compared(by_patch, cut, store))
 # %% tags=["remove-input"]
 ways.curves({f"widths {' and '.join(map(str, patched_widths))}": part for part in by_patch[metric].values()}, metric)
 
+# %% [markdown] tags=["recorded"]
+# In the results of this book that is as good as single latents, as far as trainings tell: in 32 steps KID is 70 (single
+# latents 73 to 83), FD 9.5 (8.6 to 10.8) and alignment .81 (.77 to .86). We had expected it to be worse.
+
 # %% tags=["remove-input"]
 used = [part for way in (by_path, by_patch) for by in way.values() for part in by.values()]
 used += [ways.straight(store, [flow, *shifted], widths, metric)]
