@@ -65,6 +65,12 @@ def test_the_chart_and_the_table_show_every_setting_and_the_best_ones(rows):
     chart = figures.tradeoff(with_costs(rows)).to_dict()
     drawn = next(iter(chart["datasets"].values()))
     assert {point["who"] for point in drawn} == {figures.USUAL, figures.REAL, "guidance in an interval"}
+    said = {point["who"]: point["setting"] for point in drawn}
+    assert said == {
+        figures.USUAL: "guidance 4",
+        figures.REAL: "",
+        "guidance in an interval": "noise levels 0.3 to 3, guidance 4",
+    }
     assert all(point[f"{name} lo"] <= point[name] for point in drawn for name in (figures.FAITHFUL, figures.DIVERSE))
     heads, _, real, *lines = figures.at_best(with_costs(rows), "fd_scene_decoded", SHARES[:2]).data.split("\n")
     assert heads.startswith("| size c | guided by | setting | GFLOPs | FD-scene | precision")

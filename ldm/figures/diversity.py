@@ -29,22 +29,15 @@ def settings(rows: pd.DataFrame) -> pd.DataFrame:
     each metric has three columns, its value and the ends of its interval: "alignment", "alignment lo", "alignment hi".
     Real scenes have no size and no guidance.
     """
-    what = rows.drop_duplicates("key").set_index("key")
-    real = what["task"] == DECODED
-    dose = [f"{dose}, " if isinstance(dose, str) and dose else "" for dose in what["dose"]]
-    found = pd.DataFrame(
-        {
-            "c": what["c"],
-            "who": what["lever"].fillna(PLAIN).replace(PLAIN, USUAL).mask(real, REAL),
-            "setting": [
-                "" if none else f"{said}guidance {g:g}"
-                for none, said, g in zip(real, dose, what["guidance"].astype(float), strict=True)
-            ],
-            "guidance": what["guidance"].astype(float),
-            "done": what["done"],
-            "n": rows.groupby("key")["n"].max(),
-        }
-    )
+    found = rows.drop_duplicates("key").set_index("key")[["c", "task", "lever", "dose", "guidance", "done"]]
+    real, guidance = found["task"] == DECODED, found["guidance"].astype(float)
+    dose = found["dose"].fillna("").map(lambda said: f"{said}, " if said else "")
+    found = found.assign(
+        who=found["lever"].fillna(PLAIN).replace(PLAIN, USUAL).mask(real, REAL),
+        setting=(dose + guidance.map("guidance {:g}".format)).mask(real, ""),
+        guidance=guidance,
+        n=rows.groupby("key")["n"].max(),  # a metric may judge a part of the pictures
+    ).drop(columns=["task", "lever", "dose"])
     for end, holds in ENDS.items():
         found = found.join(rows.pivot_table(index="key", columns="metric", values=holds).add_suffix(end))
     return found.reset_index(drop=True)
