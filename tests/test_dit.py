@@ -223,8 +223,8 @@ def test_models_of_transformers_are_not_taken_for_unets():
     assert len(names) == 8, "the same models are drawn with on shifted times"
     assert {f"{name}-c48-640k-s0.safetensors" for name in ("unet-v", "dit-eps", "codi-dit-flow")} <= names
     assert sizes.gflops("dit-2", 120, 8, 24, 128) == pytest.approx(sizes.gflops("dit", 72, 8, 24, 128), rel=0.03)
-    with pytest.raises(ValueError, match="python -m ldm pretrain --profile laptop-flow --c 48"):
-        pretrain.load_pretrained(profiles.get("laptop-flow"), 48, 640_000)
+    with pytest.raises(ValueError, match="python -m ldm pretrain --profile laptop-flow --c 96"):
+        pretrain.load_pretrained(profiles.get("laptop-flow"), 96, 640_000)
 
 
 @pytest.mark.usefixtures("any_types")
