@@ -78,7 +78,7 @@ by_training = training.compared(losses, both, store.influences)
 kinds.answer(compared, both)
 
 # %% [markdown] tags=["recorded"]
-# **Between the families.** KID prefers the UNets at every level of caption, by 34 to 46 % of the transformers' value in
+# **Between the families.** KID prefers the UNets at every level of caption, by 36 to 46 % of the transformers' value in
 # the mean. Where captions say some, in 32 steps, it is 13 for c = 32 and 48 for width 120, 17 to 20 for c = 24 and 63
 # for 96, 39 to 42 for c = 16 and 73 to 83 for 72; the smallest are about alike, 135 to 150 and 127 to 146.
 #
@@ -98,10 +98,10 @@ kinds.answer(compared, both)
 # 120.
 #
 # **Does a smaller one win in both?** F3 holds by FD where captions say nothing, in both families: a smaller one is
-# surely better at all small budgets. Where captions say
-# everything it holds by FD for the transformers (c = 24 and width 96 were not drawn there, and intervals leave out the
-# scatter of their trainings), and is undecided for the UNets. All else is undecided. From four steps of the largest on
-# both surely answer alike by KID where captions say everything. So nothing says that it is the UNet's finding alone.
+# surely better at all small budgets. Where captions say everything it holds by all three metrics for the transformers,
+# each trained once there, so that intervals leave out the scatter of trainings; it is undecided for the UNets, each
+# trained three times. All else is undecided. From four steps of the largest on both surely answer alike by KID where
+# captions say everything. So nothing says that it is the UNet's finding alone.
 
 # %% [markdown]
 # The first captions, none chosen, from the same noise. Each network draws at its best setting by FD that costs no
