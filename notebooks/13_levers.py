@@ -249,11 +249,11 @@ guides.verdicts(guided, metrics, store.influences)
 # %% [markdown]
 # ## What guidance does to diversity
 #
-# Guidance makes pictures more alike. *Precision* is the share of a model's pictures that lie among real ones, *recall*
-# the share of real ones that lie among the model's (Kynkäänniemi et al. 2019). *Density* and *coverage* ask the same
-# and mind outliers less (Naeem et al. 2020). Neighbours are sought in EfficientNet's features, among real scenes after
-# the autoencoder. All settings take as many steps. The line is plain guidance, from none to the strongest; a lever
-# above it is more diverse at equal precision. A cross marks other real scenes. No verdict counts these.
+# Guidance is said to make pictures more alike. *Precision* is the share of a model's pictures that lie among real ones,
+# *recall* the share of real ones that lie among the model's (Kynkäänniemi et al. 2019). *Density* and *coverage* ask
+# the same and mind outliers less (Naeem et al. 2020). Neighbours are sought in EfficientNet's features, among real
+# scenes after the autoencoder. All settings take as many steps. The line is plain guidance, from none to the strongest;
+# a lever above it is more diverse at equal precision. A cross marks other real scenes. No verdict counts these.
 
 # %% tags=["remove-input"]
 spread = lever_record.with_costs(store.rows(study="diversity", profile=chosen.name))

@@ -36,11 +36,11 @@ def test_the_better_way_is_named_and_seen(tmp_path, factor, better):
     store = Store(tmp_path)
     write(store, NOISE, lambda c, steps: 1000 / c + 40 / steps)
     write(store, FLOW, lambda c, steps: factor * (1000 / c + 40 / steps))
-    names, found = tuple(way.name for way in PAIR), ways.together(store, PAIR, METRIC)
-    said, drawn, _ = ways.compared({METRIC: found}, PAIR, store)
+    names, found = tuple(way.name for way in PAIR), ways.together(store, PAIR, [METRIC])
+    said, drawn, _ = ways.compared(found, PAIR, store)
     assert f"**the {names[better]} are surely better**" in said.data and "says some of it" in said.data
     assert f"advantage of the {names[0]} over the {names[1]}" in drawn.to_dict()["description"]
-    rows = found["some"]
+    rows = found[METRIC]["some"]
     chart = ways.curves({"width 48": rows[rows["c"] == 48]}, METRIC).to_dict()
     drawn = next(iter(chart["datasets"].values()))
     assert {(point["kind"], point["steps"]) for point in drawn} == {(kind, s) for kind in names for s in (4, 8, 16)}
@@ -51,22 +51,23 @@ def test_ways_are_compared_where_all_sizes_have_rows_and_at_common_steps(tmp_pat
     store = Store(tmp_path)
     write(store, NOISE, lambda c, steps: 1000 / c)
     write(store, FLOW, lambda c, steps: 1000 / c, sizes=(48,))
-    assert ways.together(store, PAIR, METRIC) == {}
+    assert ways.together(store, PAIR, [METRIC]) == {METRIC: {}}
     assert ways.compared({METRIC: {}}, PAIR, store)[0].data == ways.curves({}, METRIC).data == levels.MISSING
     write(store, FLOW, lambda c, steps: 1000 / c, sizes=(72,), steps=(8, 32))
-    assert ways.together(store, PAIR, METRIC) == {}, "one step count says nothing of steps"
+    assert ways.together(store, PAIR, [METRIC]) == {METRIC: {}}, "one step count says nothing of steps"
     write(store, FLOW, lambda c, steps: 1000 / c, sizes=(72,), steps=(4, 8))
-    assert set(ways.together(store, PAIR, METRIC)["some"]["steps"]) == {4, 8}
+    assert set(ways.together(store, PAIR, [METRIC])[METRIC]["some"]["steps"]) == {4, 8}
     with pytest.raises(ValueError, match="captions that say all and some; expected one"):
-        ways.together(store, (PAIR[0], replace(PAIR[1], profile=replace(FLOW, level="all"))), METRIC)
+        ways.together(store, (PAIR[0], replace(PAIR[1], profile=replace(FLOW, level="all"))), [METRIC])
 
 
 def test_the_table_of_solvers_has_a_line_a_solver_and_shift_at_its_best_guidance(tmp_path):
     store = Store(tmp_path)
     write(store, FLOW, lambda c, steps: 100.0 + steps, sizes=(48,))
     write(store, EARLY, lambda c, steps: 200.0 + steps, sizes=(48,), sampler="heun", steps=(4, 8))
-    heads, _, euler, heun = ways.solvers(store, [FLOW, EARLY], (48, 72), METRIC).data.split("\n")
+    heads, _, euler, heun = ways.solvers(ways.straight(store, [FLOW, EARLY], (48, 72), METRIC), METRIC).data.split("\n")
     assert heads == "| width | solver | times shifted by | evaluations | 4 steps | 8 steps | 16 steps |"
     assert euler == "| 48 | Euler | 1 | 4, 8, 16 | 104 [104, 104] | 108 [108, 108] | 116 [116, 116] |"
     assert heun == "| 48 | Heun | 3 | 7, 15 | 204 [204, 204] | 208 [208, 208] | – |"
-    assert ways.solvers(store, [replace(FLOW, name="laptop-flow-half")], (48,), METRIC).data == levels.MISSING
+    none = ways.straight(store, [replace(FLOW, name="laptop-flow-half")], (48,), METRIC)
+    assert ways.solvers(none, METRIC).data == levels.MISSING

@@ -10,7 +10,8 @@ from IPython.display import Markdown
 
 from ldm.data.scenes.captions import Level
 from ldm.figures import samples
-from ldm.figures.families import MISSING, names
+from ldm.figures.families import names
+from ldm.figures.levels import MISSING
 from ldm.profile import Profile
 from ldm.statistics.budget import step_price
 from ldm.statistics.optimum import within

@@ -17,6 +17,7 @@ from ldm.figures.tables import table
 from ldm.metrics import Estimate
 from ldm.metrics.catalogue import metric_of
 from ldm.profile import Profile
+from ldm.profiles import get
 from ldm.study import findings, recorded
 from ldm.study.results import Store
 
@@ -32,24 +33,29 @@ class Way:
     sizes: tuple[int, ...]
 
 
-def together(store: Store, pair: Sequence[Way], metric: str) -> dict[str, pd.DataFrame]:
-    """Return level -> the rows of both ways by one metric at the step counts that all sizes have, all trainings.
+def together(store: Store, pair: Sequence[Way], metrics: Sequence[str]) -> dict[str, dict[str, pd.DataFrame]]:
+    """Return metric -> level -> the rows of both ways at the step counts that all sizes have, all trainings.
 
-    At the level of caption that they were trained on; a column `family` is 0 or 1, and `kind` the way's name. Empty
-    where the sizes have not several step counts in common. Raises: ValueError for ways of two levels.
+    At the level of caption that they were trained on; a column `family` is 0 or 1, and `kind` the way's name. A metric
+    has no level where the sizes have not several step counts in common. Raises: ValueError for ways of two levels.
     """
     levels = {way.profile.level for way in pair}
     if len(levels) != 1:
         raise ValueError(f"The ways were trained on captions that say {' and '.join(sorted(levels))}; expected one.")
-    parts, common = [], []
+    parts = []
     for i, way in enumerate(pair):
         rows = recorded.by_level(store, way.profile, [way.profile.level], way.profile.n)
-        rows = rows[rows["metric"] == metric]
-        common += [set(rows.loc[rows["c"] == c, "steps"]) for c in way.sizes]
         parts.append(rows[rows["c"].isin(way.sizes)].assign(family=i, kind=way.name))
-    shared = set.intersection(*common)
     both = pd.concat(parts, ignore_index=True)
-    return {levels.pop(): both[both["steps"].isin(shared)].reset_index(drop=True)} if len(shared) > 1 else {}
+    return {metric: _common(both[both["metric"] == metric], pair) for metric in metrics}
+
+
+def _common(rows: pd.DataFrame, pair: Sequence[Way]) -> dict[str, pd.DataFrame]:
+    """Return the rows of one metric at the step counts that every size of both ways has, under their level."""
+    sizes = [(i, c) for i, way in enumerate(pair) for c in way.sizes]
+    steps = [set(rows.loc[(rows["family"] == i) & (rows["c"] == c), "steps"]) for i, c in sizes]
+    shared = set.intersection(*steps)
+    return {pair[0].profile.level: rows[rows["steps"].isin(shared)].reset_index(drop=True)} if len(shared) > 1 else {}
 
 
 def compared(found: Mapping[str, Mapping[str, pd.DataFrame]], pair: Sequence[Way], store: Store) -> tuple[Any, ...]:
@@ -104,20 +110,20 @@ def straight(store: Store, profiles: Sequence[Profile], sizes: Sequence[int], me
     return pd.concat(parts, ignore_index=True)
 
 
-def solvers(store: Store, profiles: Sequence[Profile], sizes: Sequence[int], metric: str) -> Markdown:
+def solvers(rows: pd.DataFrame, metric: str) -> Markdown:
     """Return as a table how well solvers draw on times shifted in several ways: a line each, a column a step count.
 
     In a cell stand the value at the best guidance and its interval over pictures. Heun's method asks the network twice
-    a step, so that a line says how many evaluations its steps are.
+    a step, so that a line says how many evaluations its steps are. rows: of `straight`.
     """
-    rows = straight(store, profiles, sizes, metric)
     if rows.empty:
         return Markdown(MISSING)
     found = best(pick(rows, metric), ["c", "sampler", "shift", "steps"])
     lines = []
     for (c, sampler, shift), part in found.groupby(["c", "sampler", "shift"], sort=False):
         cells = part.set_index("steps").sort_index()
-        asked = [str(profiles[0].plan(str(sampler), int(steps)).n) for steps in cells.index]
+        plan = get(str(part["profile"].iloc[0])).plan
+        asked = [str(plan(str(sampler), int(steps)).n) for steps in cells.index]
         line = {"width": c, "solver": SOLVERS[str(sampler)], "times shifted by": shift, "evaluations": ", ".join(asked)}
         lines.append(
             line
